@@ -22,12 +22,14 @@ SWORD_COSTS = {"templer": 5, "crusader": 10, "hattori hanzo": 25, "light saber":
 SEED = os.environ.get("GAME_SEED") or os.urandom(8).hex()  # the same seed deals the same cards
 
 app = Flask(__name__)
-producer = KafkaProducer(
+producer = KafkaProducer(  # one for all requests
     bootstrap_servers=os.environ.get("KAFKA_BOOTSTRAP_SERVERS", "kafka:29092"),
     value_serializer=lambda event: json.dumps(event).encode(),
+    api_version=(4, 0),  # not asked of the broker, so that the game starts even if Kafka is not up yet
     acks="all",  # an event counts as logged once the broker has it, not once we have sent it
-    api_version=(4, 0),  # not asked of the broker: the game then starts even if Kafka is not up yet
-    max_block_ms=5000,  # without Kafka: give up after 5 s ...
+    enable_idempotence=False,
+    retries=0,  # try once: then no event is doubled, and the player hears of a failure
+    max_block_ms=5000,  # without Kafka give up after 5 s ...
     request_timeout_ms=4000,
     delivery_timeout_ms=5000,
     reconnect_backoff_max_ms=1000,  # ... and find it again within a second of its return
@@ -66,13 +68,13 @@ swords = Deck("swords", SWORDS)
 def log_event(event_type: str, **details: str | int) -> None:
     """Write this request's headers and `details` to topic `events`; return when Kafka has acknowledged it."""
     event = {**request.headers, "event_type": event_type, **details}
-    producer.send("events", event).get(timeout=10)
+    producer.send("events", event).get(timeout=8)
 
 
 @app.errorhandler(KafkaError)
 def event_not_logged(error: KafkaError) -> tuple[str, int]:
-    """Never answer as if all were well when the event is not on the topic."""
-    return f"Kafka did not take the event, nothing was done: {error}. Please try again.\n", 503
+    """Never answer as if all were well when the event may not be on the topic."""
+    return f"Kafka has not confirmed the event: {error}. Is Kafka up? Please try again.\n", 503
 
 
 @app.route("/", methods=["GET", "POST"])
