@@ -37,7 +37,7 @@ producer = KafkaProducer(  # one for all requests
 
 
 class Deck:
-    """A shuffled deck of cards, replaced by a fresh one when it is used up; safe to deal from in many threads."""
+    """A shuffled deck of cards, replaced by a fresh one when used up; many threads may deal from it."""
 
     def __init__(self, name: str, proportions: dict[str, int]) -> None:
         self.proportions = proportions
