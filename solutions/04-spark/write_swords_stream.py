@@ -1,0 +1,64 @@
+"""Stream the swords that players purchase from Kafka into parquet files on HDFS, every ten seconds.
+
+Run it with `spark-submit write_swords_stream.py`.
+"""
+
+import os
+
+from pyspark.sql import Column, SparkSession
+from pyspark.sql import functions as F
+
+# The keys of an event as Flask writes them; JSON keys are matched letter by letter.
+EVENT = """
+    Accept string, Host string, `User-Agent` string, event_type string, sword_type string, sword_cost int
+"""
+
+
+def columns(event: Column) -> list[Column]:
+    """The columns of the table, in its order: Presto reads parquet by position, not by name."""
+    return [
+        F.col("raw_event"),
+        F.col("timestamp"),
+        event["Accept"].alias("Accept"),
+        event["Host"].alias("Host"),
+        event["User-Agent"].alias("User_Agent"),
+        event["event_type"].alias("event_type"),
+        event["sword_type"].alias("sword_type"),
+        event["sword_cost"].alias("sword_cost"),
+    ]
+
+
+def main() -> None:
+    """Start the stream and wait: it runs until it is stopped."""
+    spark = SparkSession.builder.appName("SwordsStream").getOrCreate()
+
+    raw_events = (
+        spark.readStream.format("kafka")
+        .option("kafka.bootstrap.servers", os.environ.get("KAFKA_BOOTSTRAP_SERVERS", "kafka:29092"))
+        .option("subscribe", "events")
+        .option("startingOffsets", "earliest")  # only the first start: later ones go on from the checkpoint
+        .option("failOnDataLoss", "false")  # go on where a topic was emptied or made anew
+        .load()
+        .select(F.col("value").cast("string").alias("raw_event"), F.col("timestamp").cast("string"))
+    )
+
+    # An event that is no JSON gives NULLs, which are not equal to the event type either, and drops out.
+    sword_purchases = (
+        raw_events.withColumn("event", F.from_json("raw_event", EVENT))
+        .where(F.col("event.event_type") == "purchase_sword")
+        .select(columns(F.col("event")))
+    )
+
+    sink = (
+        sword_purchases.writeStream.format("parquet")
+        .option("compression", "snappy")
+        .option("path", "/tmp/sword_purchases")
+        .option("checkpointLocation", "/tmp/checkpoints_for_sword_purchases")  # one for each stream
+        .trigger(processingTime="10 seconds")
+        .start()
+    )
+    sink.awaitTermination()
+
+
+if __name__ == "__main__":
+    main()
