@@ -1,0 +1,2 @@
+-- Which tables are there?
+show tables;

@@ -1,0 +1,2 @@
+-- Which columns has table guild_joins?
+describe guild_joins;

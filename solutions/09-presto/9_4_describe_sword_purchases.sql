@@ -1,0 +1,2 @@
+-- Which columns has table sword_purchases?
+describe sword_purchases;

@@ -1,0 +1,2 @@
+-- How many swords have been purchased?
+select count(sword_type) num_swords from sword_purchases;
