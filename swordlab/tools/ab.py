@@ -25,6 +25,7 @@ class Refused(Exception):
     """The command line asks for something that ab refuses; `status` is ab's exit status for it."""
 
     def __init__(self, message: str, status: int = 22) -> None:
+        """Keep ab's own message and exit status."""
         super().__init__(message)
         self.status = status
 
@@ -33,6 +34,7 @@ class Job:
     """What the command line asks for, and what came of it."""
 
     def __init__(self, argv: list[str]) -> None:
+        """Read ab's arguments; raises Refused where ab refuses them."""
         try:
             options, urls = getopt.getopt(argv, "n:c:p:T:H:m:")
         except getopt.GetoptError as error:
@@ -53,7 +55,8 @@ class Job:
             "Accept": "*/*",
         }
         if "-p" in chosen:
-            self.headers |= {"Content-length": str(len(self.body)), "Content-type": chosen.get("-T", "text/plain")}
+            self.headers["Content-length"] = str(len(self.body))
+            self.headers["Content-type"] = chosen.get("-T", "text/plain")
         for line in (value for option, value in options if option == "-H"):
             name, colon, value = line.partition(":")
             if not colon:
