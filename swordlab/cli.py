@@ -1,0 +1,165 @@
+"""The command line behind the Makefile: parse, call, print. Exit status: 0 done, 1 used wrongly or not passed,
+2 the lab or the machine is not as it must be, 130 stopped by Ctrl-C."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from swordlab.errors import LabError
+
+Command = Callable[[argparse.Namespace], int]
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; every failure that is foreseen is one message without a traceback."""
+    arguments = parser().parse_args(argv)
+    try:
+        from swordlab.cluster import local
+        from swordlab.places import State
+
+        local.adopt(State.current())
+        return int(arguments.run(arguments))
+    except LabError as error:
+        print(f"swordlab: {error}", file=sys.stderr)
+        return error.status
+    except KeyboardInterrupt:
+        print("\nStopped. What was done so far is kept; type the same command to go on.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands. Imports stay inside the commands: `swordlab engine` starts once for every engine."""
+    top = argparse.ArgumentParser(prog="swordlab", description="The commands behind the Makefile.")
+    commands = top.add_subparsers(metavar="COMMAND", required=True)
+
+    def add(name: str, run: Command, text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(run=run)
+        return sub
+
+    add("fetch", fetch, "fetch the engines into the cache")
+    sub = add("up", up, "start the cluster")
+    sub.add_argument("--file", type=Path, help="another docker-compose.yml")
+    add("down", down, "stop the cluster; data stays")
+    add("status", status, "service, health, port, memory, uptime")
+    sub = add("logs", logs, "follow the log of one service or program")
+    sub.add_argument("name", nargs="?", default="")
+    sub.add_argument("--no-follow", action="store_true", help="print what there is and end")
+    sub = add("clean", clean, "stop the cluster and delete its data")
+    sub.add_argument("--yes", action="store_true", help="do not ask")
+    add("doctor", doctor, "check Python, Java, ports, disk and memory")
+    add("shell", shell, "a shell in which the report's commands work as typed")
+    sub = add("demo", demo, "run the whole pipeline and print the report's section 9")
+    sub.add_argument("--tree", default="solutions", help="labs or solutions")
+    sub = add("engine", engine, "run engines: the command of a service")
+    sub.add_argument("names", nargs="+")
+    add("toolbox", toolbox, "run a student's programs: the command of a service")
+    sub = add("healthy", healthy, "ask engines whether they are ready: a service's health check")
+    sub.add_argument("names", nargs="+")
+    sub = add("run", run, "become a supervised program")
+    sub.add_argument("name")
+    add("class-data", class_data, "save class-data archives of the running engines, for faster starts")
+    return top
+
+
+def fetch(_: argparse.Namespace) -> int:
+    from swordlab import fetch
+
+    fetch.ensure()
+    return 0
+
+
+def up(arguments: argparse.Namespace) -> int:
+    from swordlab import cluster, console
+    from swordlab.cluster.local import COMPOSE_FILE
+
+    with console.Steps() as steps:
+        cluster.current().up(arguments.file or COMPOSE_FILE, steps)
+    cluster.current().save_class_data_later()
+    console.say("The cluster is up: make status shows it, make shell lets you use it, make down stops it.")
+    return 0
+
+
+def down(_: argparse.Namespace) -> int:
+    from swordlab import cluster, console
+
+    cluster.current().down()
+    console.say("The cluster is down. Topics, files and tables are kept: make up brings them back.")
+    return 0
+
+
+def status(_: argparse.Namespace) -> int:
+    from swordlab import cluster, report
+
+    return report.print_status(cluster.current().status())
+
+
+def logs(arguments: argparse.Namespace) -> int:
+    from swordlab import logs
+    from swordlab.places import State
+
+    return logs.show(State.current(), arguments.name, follow=not arguments.no_follow)
+
+
+def clean(arguments: argparse.Namespace) -> int:
+    from swordlab import cluster, report
+
+    return report.clean(cluster.current(), ask=not arguments.yes)
+
+
+def doctor(_: argparse.Namespace) -> int:
+    from swordlab import doctor
+
+    return doctor.run()
+
+
+def shell(_: argparse.Namespace) -> int:
+    from swordlab import shell
+
+    return shell.run()
+
+
+def demo(arguments: argparse.Namespace) -> int:
+    from swordlab import demo
+
+    return demo.run(arguments.tree)
+
+
+def engine(arguments: argparse.Namespace) -> int:
+    from swordlab import launch
+
+    launch.run_engines(arguments.names)
+
+
+def toolbox(_: argparse.Namespace) -> int:
+    from swordlab import launch
+    from swordlab.places import State
+
+    launch.supervise(State.current(), {})
+
+
+def healthy(arguments: argparse.Namespace) -> int:
+    from swordlab import engines, launch
+
+    reasons = {name: launch.unready(engines.engine(name)) for name in arguments.names}
+    for name, reason in reasons.items():
+        print(f"{name}: {reason or 'ready'}")
+    return int(any(reasons.values()))
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from swordlab import launch
+
+    launch.run(arguments.name)
+
+
+def class_data(_: argparse.Namespace) -> int:
+    from swordlab import cluster
+
+    cluster.current().save_class_data()
+    return 0

@@ -1,0 +1,315 @@
+"""The local runtime: the services of docker-compose.yml as supervised processes of this user."""
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from swordlab import endpoints, engines, fetch, hosts, launch
+from swordlab.cluster import compose
+from swordlab.cluster.compose import Service
+from swordlab.cluster.supervisor import Program, ProgramInfo, Supervisor
+from swordlab.engines import Engine, java
+from swordlab.errors import LabError
+from swordlab.places import CHECKOUT, State
+
+COMPOSE_FILE = CHECKOUT / "docker-compose.yml"
+READY_WITHIN = 180.0  # seconds
+POLL = 0.1  # seconds
+DISK_NEEDED = 500_000_000  # bytes for logs and data of a first run
+LOG_LINES = 12  # of an engine that cannot start
+
+Report = Callable[[str, str], None]
+"""Told of each engine's step: (engine, what happens to it)."""
+
+LIKELY_CAUSES = (
+    ("Address already in use", "another program took the port meanwhile: make doctor"),
+    ("No space left on device", "the disk is full"),
+    ("OutOfMemoryError", "its heap is too small for what it holds: make clean starts afresh"),
+    ("Cannot lock storage", "another cluster uses this state folder"),
+    ("InconsistentFSStateException", "its stored data is damaged: make clean starts afresh"),
+    ("ERROR XSDB6", "another metastore uses this state folder"),
+    ("UnsupportedClassVersionError", "the wrong Java: make doctor"),
+    ("Could not reserve enough space", "too little free memory: make doctor"),
+    ("ConfigException", "a KAFKA_… variable in the compose file is wrong"),
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of `make status`."""
+
+    service: str
+    program: str
+    health: str
+    ports: tuple[int, ...]
+    memory: int  # bytes
+    uptime: float  # seconds
+
+
+@dataclass(frozen=True)
+class LocalCluster:
+    """One cluster of local processes."""
+
+    state: State
+
+    @property
+    def supervisor(self) -> Supervisor:
+        """The supervisor of its processes."""
+        return Supervisor(self.state)
+
+    # up
+
+    def up(self, file: Path = COMPOSE_FILE, report: Report = lambda *_: None) -> None:
+        """Start what does not run, restart what the file defines otherwise; return when every engine answers.
+
+        Raises UsageError for the file, LabError for the machine or an engine that cannot start.
+        """
+        services = compose.read(file)
+        fetch.ensure()
+        with self.exclusively("up"):
+            self._check_disk()
+            self._remember(file)
+            self._apply(services)
+            Starting(self, services, report).run()
+
+    def _apply(self, services: Mapping[str, Service]) -> None:
+        supervisor = self.supervisor
+        wanted = {program.name: program for service in services.values() for program in programs_of(service)}
+        for program in supervisor.programs().values():
+            if program.command[:2] != ("swordlab", "engine"):
+                wanted.setdefault(program.name, program)  # a student's program stays
+        if not supervisor.is_running():
+            supervisor.end_leftovers()
+        supervisor.define(wanted)
+        self._check_ports(wanted, supervisor.info())
+        supervisor.ensure_running()
+
+    def _check_ports(self, programs: Mapping[str, Program], info: Mapping[str, ProgramInfo]) -> None:
+        for program in programs.values():
+            running = program.name in info and info[program.name].is_up
+            if running or program.command[:2] != ("swordlab", "engine"):
+                continue
+            engine = engines.engine(program.command[2], self.state, program.environment)
+            for variable in engine.ports:
+                if not is_free(engine.port(variable)):
+                    raise port_taken(engine.port(variable), variable, program.name)
+
+    def _check_disk(self) -> None:
+        try:
+            self.state.root.mkdir(parents=True, exist_ok=True)
+            free = shutil.disk_usage(self.state.root).free
+        except OSError as error:
+            raise LabError(f"the state folder {self.state.root} cannot be made: {error.strerror}",
+                           "choose another: make SWORDLAB_STATE=/path …") from None  # fmt: skip
+        if free < DISK_NEEDED:
+            raise LabError(f"{free / 1e6:.0f} MB are free in {self.state.root}, {DISK_NEEDED / 1e6:.0f} MB are needed",
+                           "make room, or choose another disk: make SWORDLAB_STATE=/path …")  # fmt: skip
+
+    def _remember(self, file: Path) -> None:
+        """Keep ports and compose file, so that later commands find this cluster without being told again."""
+        kept = {"compose": str(file), "ports": endpoints.ports()}
+        (self.state.root / "cluster.json").write_text(json.dumps(kept, indent=1))
+
+    @contextlib.contextmanager
+    def exclusively(self, what: str) -> Iterator[None]:
+        """One `up` or `down` of a cluster at a time; a second one is told who is at work and ends."""
+        self.state.root.mkdir(parents=True, exist_ok=True)
+        with (self.state.root / "lock").open("a+") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                if error.errno not in (errno.EAGAIN, errno.EACCES):
+                    raise
+                lock.seek(0)
+                raise LabError(f"this cluster is being changed by '{lock.read().strip()}'",
+                               "wait until that is done, then look: make status") from None  # fmt: skip
+            lock.truncate(0)
+            lock.write(f"swordlab {what}, process {os.getpid()}")
+            lock.flush()
+            yield
+
+    # the rest
+
+    def down(self) -> None:
+        """Stop everything; data stays."""
+        with self.exclusively("down"):
+            self.supervisor.shut_down()
+
+    def status(self) -> list[Row]:
+        """One row for each program."""
+        info = self.supervisor.info()
+        rows = []
+        for program in self.supervisor.programs().values():
+            engine = self._engine(program)
+            found = info.get(program.name)
+            ports = tuple(engine.port(variable) for variable in engine.ports) if engine else ()
+            rows.append(Row(program.service, program.name, self._health(engine, found), ports,
+                            found.memory if found else 0, found.uptime if found else 0.0))  # fmt: skip
+        return rows
+
+    def _engine(self, program: Program) -> Engine | None:
+        if program.command[:2] != ("swordlab", "engine"):
+            return None
+        return engines.engine(program.command[2], self.state, program.environment)
+
+    @staticmethod
+    def _health(engine: Engine | None, found: ProgramInfo | None) -> str:
+        if found is None or found.state == "STOPPED":
+            return "down"
+        if not found.is_up:
+            return f"ended with status {found.exit_status}" if found.gave_up else "restarting"
+        if engine is None:
+            return "running"
+        reason = launch.unready(engine)
+        return f"starting: {reason}" if reason else "healthy"
+
+    def is_up(self) -> bool:
+        """Whether every engine of the cluster answers."""
+        rows = [row for row in self.status() if row.ports]
+        return bool(rows) and all(row.health == "healthy" for row in rows)
+
+    def save_class_data(self) -> None:
+        """Have each running engine write its class-data archive, where there is none yet."""
+        info = self.supervisor.info()
+        for program in self.supervisor.programs().values():
+            engine = self._engine(program)
+            if engine and program.name in info and info[program.name].is_up:
+                java.save_archive(engine, info[program.name].pid)
+
+    def save_class_data_later(self) -> None:
+        """The same beside whatever comes next: it takes some seconds, once."""
+        programs = self.supervisor.programs().values()
+        if all(java.archive(engine).exists() for engine in map(self._engine, programs) if engine):
+            return
+        subprocess.Popen([sys.executable, "-m", "swordlab", "class-data"], stdin=subprocess.DEVNULL, cwd=CHECKOUT,
+                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)  # fmt: skip
+
+    def clean(self) -> None:
+        """Stop everything and delete topics, files, tables, logs: the state folder."""
+        self.down()
+        shutil.rmtree(self.state.root)
+
+
+class Starting:
+    """Start engines as soon as what they depend on answers, and wait for all of them."""
+
+    def __init__(self, cluster: LocalCluster, services: Mapping[str, Service], report: Report) -> None:
+        self.cluster, self.services, self.report = cluster, services, report
+        self.supervisor = cluster.supervisor
+        self.programs = self.supervisor.programs()
+        self.waiting = [name for service in services.values() for name in service.engines]
+        self.started: dict[str, float] = {}
+        self.ready: set[str] = set()
+        self.reasons: dict[str, str] = {}
+
+    def run(self) -> None:
+        """Until every engine answers; LabError when one cannot."""
+        deadline = time.monotonic() + READY_WITHIN
+        while True:
+            self._start_what_may()
+            self._probe()
+            if not self.waiting and self.ready == set(self.started):
+                return
+            self._look_for_failures()
+            if time.monotonic() > deadline:
+                late = sorted(set(self.started) - self.ready)
+                raise LabError(
+                    f"not ready after {READY_WITHIN:.0f} s: " + "; ".join(f"{n} ({self.reasons.get(n)})" for n in late),
+                    f"look at its log: make logs SERVICE={late[0] if late else self.waiting[0]}",
+                )
+            time.sleep(POLL)
+
+    def _start_what_may(self) -> None:
+        for service in self.services.values():
+            if all(self._met(other, condition) for other, condition in service.depends_on.items()):
+                for name in [name for name in service.engines if name in self.waiting]:
+                    self.supervisor.start(name)
+                    self.waiting.remove(name)
+                    self.started[name] = time.monotonic()
+                    self.report(name, "starting")
+
+    def _met(self, other: str, condition: str) -> bool:
+        service = self.services[other]
+        wanted = service.health if condition == "service_healthy" else ()
+        return set(wanted) <= self.ready and not set(service.engines) & set(self.waiting)
+
+    def _probe(self) -> None:
+        for name in sorted(set(self.started) - self.ready):
+            engine = engines.engine(name, self.cluster.state, self.programs[name].environment)
+            self.reasons[name] = launch.unready(engine)
+            if not self.reasons[name]:
+                self.ready.add(name)
+                self.report(name, f"ready after {time.monotonic() - self.started[name]:.1f} s")
+
+    def _look_for_failures(self) -> None:
+        for name, found in self.supervisor.info().items():
+            if name in self.started and name not in self.ready and (found.gave_up or found.state == "BACKOFF"):
+                raise self._cannot_start(name, found)
+
+    def _cannot_start(self, name: str, found: ProgramInfo) -> LabError:
+        for other in self.started:
+            if other not in self.ready:
+                self.supervisor.stop(other)
+        lines = self.cluster.state.log(name).read_text(errors="replace").splitlines()
+        tail = "\n".join(f"    {line[:200]}" for line in lines[-LOG_LINES:])
+        text = "\n".join(lines[-200:])
+        cause = next((cause for sign, cause in LIKELY_CAUSES if sign in text), "its log says more")
+        return LabError(f"{name} ended with status {found.exit_status} before it was ready. Its last lines:\n{tail}",
+                        f"likely cause: {cause}. The whole log: make logs SERVICE={name}")  # fmt: skip
+
+
+def programs_of(service: Service) -> list[Program]:
+    """The supervised programs of one service."""
+    environment = endpoints.environment({**os.environ, **service.environment}) | dict(service.environment)
+    return [launch.engine_program(name, service.name, environment) for name in service.engines]
+
+
+def adopt(state: State) -> None:
+    """Use the ports that the cluster was started with wherever the environment names none."""
+    os.environ.setdefault(hosts.VARIABLE, " ".join(endpoints.HOSTS))
+    with contextlib.suppress(OSError, ValueError):
+        for name, port in json.loads((state.root / "cluster.json").read_text())["ports"].items():
+            os.environ.setdefault(name, str(port))
+
+
+def is_free(port: int) -> bool:
+    """Whether a program may listen on this loopback port."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def holder_of(port: int) -> str:
+    """The program that listens on a port, as far as this user may see it."""
+    with contextlib.suppress(psutil.Error):
+        for connection in psutil.net_connections("tcp"):
+            if connection.laddr and connection.laddr.port == port and connection.status == psutil.CONN_LISTEN:
+                if connection.pid is None:
+                    break
+                process = psutil.Process(connection.pid)
+                return f"{process.name()} (process {connection.pid}, {' '.join(process.cmdline())[:60]})"
+    return "a program of another user"
+
+
+def port_taken(port: int, variable: str, program: str) -> LabError:
+    """The message for a port that somebody else holds."""
+    return LabError(
+        f"port {port}, which {program} needs, is taken by {holder_of(port)}",
+        f"stop that program, or choose another port: make up {variable}={port + 10000}",
+    )

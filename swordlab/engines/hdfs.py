@@ -1,0 +1,106 @@
+"""HDFS: NameNode and DataNode, and the client configuration that Hive, Presto and Spark share with them."""
+
+from pathlib import Path
+from typing import Any
+
+from swordlab import artifacts
+from swordlab.engines.base import Engine, NotReady, site_xml
+
+LIVE_DATANODES = "Hadoop:service=NameNode,name=FSNamesystemState"
+NAMENODE = "Hadoop:service=NameNode,name=NameNodeInfo"
+
+
+def client_jars() -> list[Path]:
+    """Hadoop's client with its logging: what every engine that speaks to HDFS has on its classpath.
+
+    hadoop-client-minicluster carries the real servers and their web pages; the plain hadoop-hdfs jars lack the pages.
+    """
+    return [
+        *artifacts.spark_jars("hadoop-client-api-*", "hadoop-client-runtime-*"),
+        *artifacts.jars("hdfs"),
+        *artifacts.spark_jars("slf4j-api*", "log4j-*", "jcl-over*", "jul-to*"),
+    ]
+
+
+class Hdfs(Engine):
+    """What NameNode and DataNode have in common: one configuration, given as -D arguments."""
+
+    def classpath(self) -> list[Path]:
+        """Hadoop's client and server."""
+        return client_jars()
+
+    def settings(self) -> dict[str, object]:
+        """hdfs-site and core-site in one."""
+        return {
+            "fs.defaultFS": self.endpoint("HDFS_URL"),
+            "hadoop.tmp.dir": self.state.tmp / "hadoop",
+            "dfs.namenode.name.dir": f"file://{_uri(self.state.data / 'namenode')}",
+            "dfs.datanode.data.dir": f"file://{_uri(self.state.data / 'datanode')}",
+            "dfs.replication": 1,
+            "dfs.permissions.enabled": "false",
+            "dfs.namenode.rpc-bind-host": self.bind,
+            "dfs.namenode.http-address": f"{self.bind}:{self.port('NAMENODE_HTTP_PORT')}",
+            "dfs.datanode.address": f"{self.bind}:{self.port('DATANODE_PORT')}",
+            "dfs.datanode.http.address": f"{self.bind}:{self.port('DATANODE_HTTP_PORT')}",
+            "dfs.datanode.ipc.address": f"{self.bind}:{self.port('DATANODE_IPC_PORT')}",
+            "dfs.datanode.hostname": "cloudera",
+            "dfs.client.use.datanode.hostname": "true",
+            "dfs.namenode.datanode.registration.ip-hostname-check": "false",
+            "dfs.namenode.safemode.extension": 0,
+            "dfs.heartbeat.interval": 1,
+            "dfs.datanode.du.reserved": 0,
+            "hadoop.http.staticuser.user": "root",
+        }
+
+    def configure(self) -> list[str]:
+        """The settings as arguments, and as a file for the engines and tools that want one."""
+        settings = self.settings()
+        site_xml(self.state.conf / "core-site.xml", settings)
+        return [argument for key, value in settings.items() for argument in ("-D", f"{key}={value}")]
+
+    def bean(self, query: str) -> Any:
+        """One JMX bean of the NameNode."""
+        beans = self.get_json(self.port("NAMENODE_HTTP_PORT"), f"/jmx?qry={query}")["beans"]
+        if not beans:
+            raise NotReady("the NameNode is loading its image")
+        return beans[0]
+
+
+class NameNode(Hdfs):
+    """The NameNode: which files there are and of which blocks."""
+
+    name = "namenode"
+    main = "org.apache.hadoop.hdfs.server.namenode.NameNode"
+    heap = 256
+    ports = ("HDFS_PORT", "NAMENODE_HTTP_PORT")
+    page = ("NAMENODE_HTTP_PORT", "/dfshealth.html")
+
+    def prepare(self) -> tuple[str, list[str]] | None:
+        """Format the file system once."""
+        if (self.state.data / "namenode" / "current" / "VERSION").exists():
+            return None
+        return self.main, [*self.configure(), "-format", "-force", "-nonInteractive"]
+
+    def probe(self) -> None:
+        """Out of safe mode."""
+        if reason := self.bean(NAMENODE)["Safemode"]:
+            raise NotReady(f"in safe mode: {reason.splitlines()[0]}")
+
+
+class DataNode(Hdfs):
+    """The DataNode: the blocks themselves."""
+
+    name = "datanode"
+    main = "org.apache.hadoop.hdfs.server.datanode.DataNode"
+    heap = 192
+    ports = ("DATANODE_PORT", "DATANODE_HTTP_PORT", "DATANODE_IPC_PORT")
+
+    def probe(self) -> None:
+        """It answers itself, and the NameNode counts it as alive."""
+        self.get_json(self.port("DATANODE_HTTP_PORT"), "/jmx?qry=java.lang:type=Runtime")
+        if not self.bean(LIVE_DATANODES)["NumLiveDataNodes"]:
+            raise NotReady("not registered with the NameNode yet")
+
+
+def _uri(path: Path) -> str:
+    return path.as_uri().removeprefix("file://")

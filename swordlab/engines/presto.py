@@ -1,0 +1,98 @@
+"""Presto: SQL over the tables of the Hive metastore and their files in HDFS."""
+
+from pathlib import Path
+
+from swordlab import artifacts
+from swordlab.engines.base import Engine, NotReady, properties, site_xml
+from swordlab.engines.hdfs import NameNode
+
+PLUGIN = "hive-hadoop2"
+
+
+class Presto(Engine):
+    """One Presto server, coordinator and worker in one, with the catalog hive."""
+
+    name = "presto"
+    main = "com.facebook.presto.server.PrestoServer"
+    heap = 640
+    ports = ("PRESTO_PORT",)
+    opens = ("java.lang", "java.util", "java.lang.reflect", "java.lang.invoke", "java.net", "java.io", "java.nio",
+             "sun.nio.ch")  # fmt: skip
+    page = ("PRESTO_PORT", "/ui/")
+
+    def classpath(self) -> list[Path]:
+        """The server; the plugin has its own class loader."""
+        return artifacts.jars("presto")
+
+    def options(self) -> list[str]:
+        """Where the configuration is and what Presto expects of its JVM."""
+        return [
+            "--add-modules=java.rmi",  # a class-data archive leaves it out, and the management agent needs it
+            "-Djdk.attach.allowAttachSelf=true",
+            f"-Dconfig={self.state.conf / 'presto' / 'config.properties'}",
+            f"-Dlog.levels-file={self.state.conf / 'presto' / 'log.properties'}",
+            "-Dnode.environment=lab",
+            "-Dnode.id=presto",
+            f"-Dnode.data-dir={self.state.data / 'presto'}",
+            f"-Dnode.bind-ip={self.bind}",
+            "-Dnode.internal-address=presto",
+        ]
+
+    def configure(self) -> list[str]:
+        """config.properties, the catalog and the plugin folder."""
+        folder = self.state.folder("conf/presto")
+        port = self.port("PRESTO_PORT")
+        properties(folder / "log.properties", {"com.facebook.presto": "WARN", "com.facebook.airlift": "WARN",
+                                               "org.glassfish": "ERROR", "org.apache.hadoop": "ERROR"})  # fmt: skip
+        properties(
+            folder / "config.properties",
+            {
+                "coordinator": "true",
+                "node-scheduler.include-coordinator": "true",
+                "http-server.http.port": port,
+                "discovery-server.enabled": "true",
+                "discovery.uri": f"http://presto:{port}",
+                "query.max-memory": "200MB",
+                "query.max-memory-per-node": "100MB",
+                "query.max-total-memory-per-node": "150MB",
+                "memory.heap-headroom-per-node": "64MB",
+                "plugin.dir": self._plugins(),
+                "catalog.config-dir": self._catalog(),
+            },
+        )
+        return []
+
+    def _catalog(self) -> Path:
+        folder = self.state.folder("conf/presto/catalog")
+        hadoop = site_xml(folder.parent / "core-site.xml", NameNode(self.state, self.environ).settings())
+        metastore = self.environ.get("HIVE_THRIFTSERVER") or self.endpoint("METASTORE_URI").removeprefix("thrift://")
+        properties(
+            folder / "hive.properties",
+            {
+                "connector.name": PLUGIN,
+                "hive.metastore.uri": f"thrift://{metastore}",
+                "hive.config.resources": hadoop,
+                # a table or file made a moment ago is seen at once
+                "hive.metastore-cache-ttl": "0s",
+                "hive.metastore-refresh-interval": "0s",
+                "hive.allow-drop-table": "true",
+            },
+        )
+        return folder
+
+    def _plugins(self) -> Path:
+        """The plugin folder, made of links to the cache."""
+        folder = self.state.folder(f"conf/presto/plugin/{PLUGIN}")
+        wanted = {jar.name: jar for jar in artifacts.jars("presto-hive")}
+        for link in folder.iterdir():
+            if wanted.get(link.name) != (link.readlink() if link.is_symlink() else None):
+                link.unlink()
+        for name, jar in wanted.items():
+            if not (folder / name).is_symlink():
+                (folder / name).symlink_to(jar)
+        return folder.parent
+
+    def probe(self) -> None:
+        """The server has loaded its catalogs."""
+        if self.get_json(self.port("PRESTO_PORT"), "/v1/info")["starting"]:
+            raise NotReady("loading its catalogs")
