@@ -1,0 +1,1 @@
+../../events/stream_events.sh
