@@ -1,5 +1,6 @@
 """The stand-in for ab, against a small HTTP server."""
 
+import errno
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -121,7 +122,12 @@ def test_refused(
 def test_nobody_answers(capsys: pytest.CaptureFixture[str]) -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as closed:
         url = f"http://127.0.0.1:{closed.server_port}/"
-    assert ab.main(["-n", "5", url]) == 1
+    assert ab.main(["-n", "5", url]) == errno.ECONNREFUSED
     err = capsys.readouterr().err
     assert "refused" in err
     assert "Total of 0 requests completed" in err
+
+
+def test_a_header_that_http_cannot_carry(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ab.main(["-H", "Host: snow\u2603man", f"{server.url}/"]) == 1
+    assert "Traceback" not in capsys.readouterr().err

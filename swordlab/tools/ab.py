@@ -71,6 +71,7 @@ class Job:
         self.server = ""
         self.first_length: int | None = None
         self.error = ""
+        self.status = 0
 
     def run(self) -> None:
         """Send all requests, `concurrency` at a time; stop at the first connection that is refused."""
@@ -85,8 +86,12 @@ class Job:
         while self.take():
             try:
                 answer, body = self.send()
-            except (OSError, ValueError, http.client.HTTPException) as error:
-                self.error = f"{type(error).__name__}: {error}"
+            except OSError as error:
+                self.error = f"apr_socket_recv: {error.strerror or error} ({error.errno})"
+                self.status = max(error.errno or 0, 1)  # ab exits with the system's number: 111 for refused
+                return
+            except (ValueError, http.client.HTTPException) as error:  # what HTTP cannot carry
+                self.error, self.status = str(error), 1
                 return
             self.count(answer, body)
 
@@ -192,12 +197,12 @@ def main(argv: list[str] | None = None) -> int:
     try:
         job.run()
     except KeyboardInterrupt:
-        job.error = "interrupted"
+        job.error, job.status = "interrupted", 1
     if job.error:
         print()
         print(f"ab: {job.host}:{job.port}: {job.error}", file=sys.stderr)
         print(f"Total of {job.complete} requests completed", file=sys.stderr)
-        return 1
+        return job.status
     print("done\n\n")
     print(summary(job, time.perf_counter() - start))
     return 0
