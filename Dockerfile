@@ -1,6 +1,6 @@
 # The lab's one image: every service of docker-compose.yml runs from it. What changes seldom comes first, so that a
 # change of the code rebuilds only the last layers. Docker's classic builder and BuildKit both build it.
-FROM debian:bookworm-slim
+FROM debian:bookworm-slim AS system
 
 # The slim image has no folder for manual pages, without which Java does not install. kcat is what kafkacat is called
 # since 2021; the lessons use the old name. Nothing can be written but the state and /tmp, so that is lab's home.
@@ -21,8 +21,10 @@ ENV PIP_CERT=/etc/ssl/certs/ca-certificates.crt \
     REQUESTS_CA_BUNDLE=/etc/ssl/certs/ca-certificates.crt \
     SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
 
+FROM system
 WORKDIR /opt/swordlab
-ENV PATH=/opt/swordlab/bin:/opt/swordlab/.swordlab/venv/bin:$PATH \
+# bin/ comes last: its stand-ins of ab and kafkacat are for machines that have none.
+ENV PATH=/opt/swordlab/.swordlab/venv/bin:$PATH:/opt/swordlab/bin \
     SWORDLAB_CACHE=/opt/swordlab/cache \
     SWORDLAB_STATE=/var/lib/swordlab
 
