@@ -47,13 +47,8 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--file", type=Path, help="another docker-compose.yml")
     add("down", down, "stop the cluster; data stays")
     add("status", status, "service, health, port, memory, uptime")
-    sub = add("logs", logs, "follow the log of one service or program")
-    sub.add_argument("name", nargs="?", default="")
-    sub.add_argument("--no-follow", action="store_true", help="print what there is and end")
     sub = add("clean", clean, "stop the cluster and delete its data")
     sub.add_argument("--yes", action="store_true", help="do not ask")
-    add("doctor", doctor, "check Python, Java, ports, disk and memory")
-    add("shell", shell, "a shell in which the report's commands work as typed")
     sub = add("demo", demo, "run the whole pipeline and print the report's section 9")
     sub.add_argument("--tree", default="solutions", help="labs or solutions")
     sub = add("engine", engine, "run engines: the command of a service")
@@ -63,6 +58,9 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("names", nargs="+")
     sub = add("run", run, "become a supervised program")
     sub.add_argument("name")
+    sub = add("tool", tool, "run one of the tools that the report names")
+    sub.add_argument("name", choices=("ab", "kafkacat", "spark-submit"))
+    sub.add_argument("arguments", nargs=argparse.REMAINDER)
     add("class-data", class_data, "save class-data archives of the running engines, for faster starts")
     return top
 
@@ -99,12 +97,6 @@ def status(_: argparse.Namespace) -> int:
     return report.print_status(cluster.current().status())
 
 
-def logs(arguments: argparse.Namespace) -> int:
-    from swordlab import logs
-    from swordlab.places import State
-
-    return logs.show(State.current(), arguments.name, follow=not arguments.no_follow)
-
 
 def clean(arguments: argparse.Namespace) -> int:
     from swordlab import cluster, report
@@ -112,16 +104,6 @@ def clean(arguments: argparse.Namespace) -> int:
     return report.clean(cluster.current(), ask=not arguments.yes)
 
 
-def doctor(_: argparse.Namespace) -> int:
-    from swordlab import doctor
-
-    return doctor.run()
-
-
-def shell(_: argparse.Namespace) -> int:
-    from swordlab import shell
-
-    return shell.run()
 
 
 def demo(arguments: argparse.Namespace) -> int:
@@ -163,3 +145,17 @@ def class_data(_: argparse.Namespace) -> int:
 
     cluster.current().save_class_data()
     return 0
+
+
+def tool(arguments: argparse.Namespace) -> int:
+    if arguments.name == "spark-submit":
+        from swordlab.engines import spark
+
+        spark.become_submit(arguments.arguments)
+    if arguments.name == "ab":
+        from swordlab.tools import ab
+
+        return ab.main(arguments.arguments)
+    from swordlab.tools import kafkacat
+
+    return kafkacat.main(arguments.arguments)

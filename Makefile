@@ -1,0 +1,38 @@
+# The lab's one interface. The text after ## is the help, and help is the default.
+PYTHON ?= python3
+VENV   := .swordlab/venv/bin
+LAB    := $(VENV)/python -m swordlab
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-test demo up down status clean test lint lock
+
+help: ## this list
+	@sed -n 's/^\([a-z][a-zA-Z-]*\):[^#]*## \(.*\)/  make \1 — \2/p' Makefile
+
+setup:
+	@$(PYTHON) swordlab/bootstrap.py
+
+setup-test:
+	@$(PYTHON) swordlab/bootstrap.py test
+
+demo: setup ## the whole pipeline on the real engines, with the report's figures
+	@$(LAB) demo
+
+up: setup ## start the cluster
+	@$(LAB) up
+
+down: setup ## stop the cluster; data stays
+	@$(LAB) down
+
+status: setup ## service, health, port, memory, uptime
+	@$(LAB) status
+
+clean: setup ## stop the cluster and delete its data (asks first)
+	@$(LAB) clean
+
+lint: setup-test
+	@$(VENV)/ruff check swordlab tests
+	@$(VENV)/mypy
+
+test: setup-test ## the tests, on the real engines
+	@$(VENV)/python -m pytest
