@@ -4,7 +4,7 @@ VENV   := .swordlab/venv/bin
 LAB    := $(VENV)/python -m swordlab
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test demo up down status clean test lint lock
+.PHONY: help setup setup-test demo up down status clean test lint
 
 help: ## this list
 	@sed -n 's/^\([a-z][a-zA-Z-]*\):[^#]*## \(.*\)/  make \1 — \2/p' Makefile
@@ -30,9 +30,10 @@ status: setup ## service, health, port, memory, uptime
 clean: setup ## stop the cluster and delete its data (asks first)
 	@$(LAB) clean
 
-lint: setup-test
+lint: setup-test ## ruff and mypy
 	@$(VENV)/ruff check swordlab tests
+	@$(VENV)/ruff format --check swordlab tests
 	@$(VENV)/mypy
 
-test: setup-test ## the tests, on the real engines
+test: lint ## lint, types, and the tests on the real engines
 	@$(VENV)/python -m pytest

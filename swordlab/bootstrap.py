@@ -21,9 +21,7 @@ def check_python() -> None:
     """Refuse a Python that is too old or cannot make virtual environments."""
     if sys.version_info < LOWEST:
         found = ".".join(map(str, sys.version_info[:3]))
-        raise SetUpFailed(
-            f"Python {found} is too old: the lab needs 3.10 or newer. Name one: make PYTHON=python3.12 …"
-        )
+        raise SetUpFailed(f"Python {found} is too old: the lab needs 3.10 or newer. Name one: make PYTHON=python3.12 …")
     try:
         import ensurepip  # noqa: F401
         import venv  # noqa: F401
@@ -58,8 +56,18 @@ def install(lock: Path) -> None:
     print(f"Setting up Python packages in {VENV.relative_to(CHECKOUT)} from {lock.name}", flush=True)
     run(sys.executable, "-m", "venv", *([] if list(VENV.glob("*.installed")) else ["--clear"]), str(VENV))
     quiet = [] if sys.stdout.isatty() else ["--quiet"]
-    run(str(python), "-m", "pip", "install", *quiet, "--disable-pip-version-check", "--no-warn-script-location",
-        "--require-hashes", "--requirement", str(lock))  # fmt: skip
+    run(
+        str(python),
+        "-m",
+        "pip",
+        "install",
+        *quiet,
+        "--disable-pip-version-check",
+        "--no-warn-script-location",
+        "--require-hashes",
+        "--requirement",
+        str(lock),
+    )
     link_checkout(python)
     stamp.write_text(fingerprint(lock))
 
@@ -83,8 +91,11 @@ def main() -> int:
         print(f"Set-up stopped: {failure}.", file=sys.stderr)
         return 2
     except OSError as failure:
-        print(f"Set-up stopped: {failure.strerror}: {failure.filename}. Free space: "
-              f"{shutil.disk_usage(CHECKOUT).free / 1e9:.1f} GB.", file=sys.stderr)  # fmt: skip
+        print(
+            f"Set-up stopped: {failure.strerror}: {failure.filename}. Free space: "
+            f"{shutil.disk_usage(CHECKOUT).free / 1e9:.1f} GB.",
+            file=sys.stderr,
+        )
         return 2
     except KeyboardInterrupt:
         print("\nStopped. Type the same command again to go on where it was.", file=sys.stderr)

@@ -97,13 +97,10 @@ def status(_: argparse.Namespace) -> int:
     return report.print_status(cluster.current().status())
 
 
-
 def clean(arguments: argparse.Namespace) -> int:
     from swordlab import cluster, report
 
     return report.clean(cluster.current(), ask=not arguments.yes)
-
-
 
 
 def demo(arguments: argparse.Namespace) -> int:

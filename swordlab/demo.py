@@ -31,9 +31,20 @@ WITHIN = 120.0  # seconds for the rows to arrive
 POLL = 0.3
 EXPECTED: dict[str, list[tuple[Any, ...]]] = {
     "9_5_hosts": [(100,)],
-    "9_6_guilds": [("Blueblades", 25), ("Triad", 23), ("Bouldergarde", 18), ("Madvale", 18), ("Hellforge", 16)],
+    "9_6_guilds": [
+        ("Blueblades", 25),
+        ("Triad", 23),
+        ("Bouldergarde", 18),
+        ("Madvale", 18),
+        ("Hellforge", 16),
+    ],
     "9_7_num_swords": [(100,)],
-    "9_8_swords": [("templer", 83, 415), ("crusader", 14, 140), ("hattori hanzo", 2, 50), ("light saber", 1, 50)],
+    "9_8_swords": [
+        ("templer", 83, 415),
+        ("crusader", 14, 140),
+        ("hattori hanzo", 2, 50),
+        ("light saber", 1, 50),
+    ],
 }
 """The report's figures."""
 
@@ -70,8 +81,11 @@ class Demo:
         console.say("7  Events: 50 players of comcast.com and 50 of att.com, each joins a guild and purchases a sword")
         self.step(["bash", str(CHECKOUT / "events" / "stream_events.sh")])
         console.say("4  Spark: both streams write to HDFS every ten seconds")
-        wait_until(lambda: [rows(f"select count(*) from {name}")[0][0] for name in FOLDERS] == [PLAYERS] * 2,
-                   f"{PLAYERS} rows in each table", "make status; the jobs' logs are in the logs folder")  # fmt: skip
+        wait_until(
+            lambda: [rows(f"select count(*) from {name}")[0][0] for name in FOLDERS] == [PLAYERS] * 2,
+            f"{PLAYERS} rows in each table",
+            "make status; the jobs' logs are in the logs folder",
+        )
 
     def begin_clean(self) -> None:
         """Stop the programs of an earlier run and remove its events, files and tables."""
@@ -102,15 +116,29 @@ class Demo:
         supervisor.define(programs)
         for name in ("flask", *JOBS):
             supervisor.start(name)
-        wait_until(lambda: urllib.request.urlopen(endpoints.url("FLASK_URL") + "/", timeout=2).status == 200,  # noqa: S310
-                   "an answer from Flask", "make status")  # fmt: skip
+        wait_until(
+            lambda: urllib.request.urlopen(endpoints.url("FLASK_URL") + "/", timeout=2).status == 200,  # noqa: S310
+            "an answer from Flask",
+            "make status",
+        )
 
     def flask(self) -> Program:
         """The game."""
-        command = (sys.executable, "-m", "flask", "--app", "game_api.py", "run", "--host", endpoints.url("BIND"),
-                   "--port", endpoints.url("FLASK_PORT"))  # fmt: skip
-        return Program("flask", command, "mids", endpoints.environment(), str(self.tree / "02-flask"), False,
-                       str(time.time()))  # fmt: skip
+        command = (
+            sys.executable,
+            "-m",
+            "flask",
+            "--app",
+            "game_api.py",
+            "run",
+            "--host",
+            endpoints.url("BIND"),
+            "--port",
+            endpoints.url("FLASK_PORT"),
+        )
+        return Program(
+            "flask", command, "mids", endpoints.environment(), str(self.tree / "02-flask"), False, str(time.time())
+        )
 
     def job(self, name: str) -> Program:
         """One Spark job."""
@@ -142,8 +170,13 @@ def hive_cursor() -> Any:
 
 def rows(sql: str) -> list[tuple[Any, ...]]:
     """Presto's answer."""
-    connection = prestodb.dbapi.connect(host=endpoints.url("PRESTO_HOST"), port=int(endpoints.url("PRESTO_PORT")),
-                                        user="root", catalog="hive", schema="default")  # fmt: skip
+    connection = prestodb.dbapi.connect(
+        host=endpoints.url("PRESTO_HOST"),
+        port=int(endpoints.url("PRESTO_PORT")),
+        user="root",
+        catalog="hive",
+        schema="default",
+    )
     cursor = connection.cursor()
     cursor.execute(sql)
     return [tuple(row) for row in cursor.fetchall()]

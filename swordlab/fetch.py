@@ -57,8 +57,7 @@ def room_for(wanted: list[Artifact]) -> None:
     folder = cache_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = tempfile.TemporaryFile(dir=folder)
-        probe.close()
+        tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         raise LabError(
             f"the download cache {folder} cannot be written: {error.strerror}",
@@ -136,7 +135,7 @@ def append(artifact: Artifact, file: BinaryIO, advance: Advance) -> None:
     asked = {"Range": f"bytes={have}-", "Accept-Encoding": "identity"} if have else {"Accept-Encoding": "identity"}
     with session().get(address(artifact), headers=asked, stream=True, timeout=TIMEOUT) as answer:
         if answer.status_code == 404:
-            raise LabError(f"{artifact.coordinate} is not served here", "set a mirror that has it (docs/student.md)")
+            raise LabError(f"{artifact.coordinate} is not served here", "set a mirror that has it")
         answer.raise_for_status()
         if have and answer.status_code != 206:  # the server does not continue: from the start
             file.truncate(0)
@@ -175,7 +174,9 @@ def unpack(artifact: Artifact) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
         with tarfile.open(artifact.path) as archive:
-            archive.extractall(scratch, filter="data")
+            # Python before 3.11.4 has no filters; the archive's SHA-256 was compared in any case
+            archive.extraction_filter = getattr(tarfile, "data_filter", lambda member, _: member)
+            archive.extractall(scratch)  # noqa: S202
         top = Path(scratch) / target.name
         for name in ("jars", "bin", "sbin", "data"):
             shutil.rmtree(top / "pyspark" / name, ignore_errors=True)
@@ -220,9 +221,10 @@ def package_address(artifact: Artifact) -> str:
     from pypi_simple import PYPI_SIMPLE_ENDPOINT, PyPISimple
 
     asked = [sys.executable, "-m", "pip", "config", "get", "global.index-url"]
-    configured = os.environ.get("PIP_INDEX_URL") or subprocess.run(
-        asked, capture_output=True, text=True, check=False
-    ).stdout.strip()
+    configured = (
+        os.environ.get("PIP_INDEX_URL")
+        or subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
+    )
     with PyPISimple(configured or PYPI_SIMPLE_ENDPOINT, session=session()) as index:
         page = index.get_project_page(artifact.coordinate.split(":")[1])
     for package in page.packages:

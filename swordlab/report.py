@@ -17,8 +17,14 @@ def print_status(rows: Sequence[Row]) -> int:
     for column in ("SERVICE", "PROGRAM", "HEALTH", "PORT", "MEMORY", "UPTIME"):
         table.add_column(column, justify="right" if column in ("MEMORY", "UPTIME") else "left", no_wrap=True)
     for row in rows:
-        table.add_row(row.service, row.program, row.health, " ".join(map(str, row.ports)),
-                      f"{row.memory / 2**20:.0f} MiB" if row.memory else "-", duration(row.uptime))  # fmt: skip
+        table.add_row(
+            row.service,
+            row.program,
+            row.health,
+            " ".join(map(str, row.ports)),
+            f"{row.memory / 2**20:.0f} MiB" if row.memory else "-",
+            duration(row.uptime),
+        )
     table.add_row("", "", "", "", f"{sum(row.memory for row in rows) / 2**20:.0f} MiB", "", style="bold")
     console.out.print(table)
     return 0 if all(row.health in ("healthy", "running") for row in rows) else 2
@@ -40,8 +46,10 @@ def clean(cluster: LocalCluster, *, ask: bool) -> int:
         console.say(f"Nothing to delete: there is no {root}.")
         return 0
     size = sum(file.lstat().st_size for file in root.rglob("*") if not file.is_symlink() and file.is_file())
-    console.say(f"This stops the cluster and deletes {root} ({size / 1e6:.0f} MB): topics, HDFS files, Hive tables, "
-                "logs. Your files in labs/ and the download cache stay.")  # fmt: skip
+    console.say(
+        f"This stops the cluster and deletes {root} ({size / 1e6:.0f} MB): topics, HDFS files, Hive tables, "
+        "logs. Your files in labs/ and the download cache stay."
+    )
     if ask and input("Delete it? [y/N] ").strip().lower() not in ("y", "yes"):
         console.say("Nothing was deleted.")
         return 1

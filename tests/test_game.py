@@ -17,9 +17,7 @@ def play(program: str, **environment: str) -> object:
     # Port 1 refuses at once; importing the game must not need Kafka.
     env = os.environ | {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"} | environment
     code = f"import json\nfrom game_api import *\n{program}\nimport os\nos._exit(0)"
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=GAME, env=env, capture_output=True, text=True, timeout=60
-    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=GAME, env=env, capture_output=True, text=True, timeout=60)
     assert done.stdout, done.stderr
     return json.loads(done.stdout)
 

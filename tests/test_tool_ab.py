@@ -25,9 +25,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        self.server.seen.append(
-            (self.command, self.path, self.request_version, dict(self.headers.items()), body)
-        )
+        self.server.seen.append((self.command, self.path, self.request_version, dict(self.headers.items()), body))
         self.send_response(404 if self.path.startswith("/missing") else 200)
         self.end_headers()
         self.wfile.write(b"hello\n")
@@ -74,9 +72,7 @@ def test_every_request_is_sent_and_counted(server: Server, capsys: pytest.Captur
     assert "Non-2xx" not in out
 
 
-def test_other_answers_than_2xx_are_counted_and_end_well(
-    server: Server, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_other_answers_than_2xx_are_counted_and_end_well(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
     assert ab.main(["-n", "3", f"{server.url}/missing"]) == 0
     assert "Non-2xx responses:      3" in capsys.readouterr().out
 
@@ -112,9 +108,7 @@ def test_the_method_can_be_named(server: Server) -> None:
         (["-H", "Host", "http://a/"], 22, "is no header line"),
     ],
 )  # fmt: skip
-def test_refused(
-    arguments: list[str], status: int, message: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_refused(arguments: list[str], status: int, message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert ab.main(arguments) == status
     assert message in capsys.readouterr().err
 

@@ -74,7 +74,7 @@ def test_no_broker(mode: str) -> None:
 
 
 @pytest.mark.cluster
-def test_what_is_produced_is_consumed(cluster: object) -> None:  # noqa: ARG001 (it must be up)
+def test_what_is_produced_is_consumed(cluster: object) -> None:
     broker = os.environ.get("KAFKA_BOOTSTRAP_SERVERS", "kafka:29092")
     topic = f"kafkacat-{os.urandom(4).hex()}"
 

@@ -24,9 +24,26 @@ from swordlab.errors import UsageError
 TOP_LEVEL = {"services", "volumes", "networks", "version", "name"}
 SERVICE = {"command", "environment", "ports", "depends_on", "healthcheck"}
 DOCKER_ONLY = {
-    "build", "cap_drop", "container_name", "expose", "hostname", "image", "init", "logging", "mem_limit", "networks",
-    "read_only", "restart", "security_opt", "stdin_open", "stop_grace_period", "tmpfs", "tty", "user", "volumes",
-}  # fmt: skip
+    "build",
+    "cap_drop",
+    "container_name",
+    "expose",
+    "hostname",
+    "image",
+    "init",
+    "logging",
+    "mem_limit",
+    "networks",
+    "read_only",
+    "restart",
+    "security_opt",
+    "stdin_open",
+    "stop_grace_period",
+    "tmpfs",
+    "tty",
+    "user",
+    "volumes",
+}
 HEALTHCHECK = {"test", "interval", "timeout", "retries", "start_period"}
 CONDITIONS = {"service_started", "service_healthy"}
 VARIABLE = re.compile(
@@ -89,8 +106,10 @@ class Reader:
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             line = mark.line + 1 if mark else 1
-            raise UsageError(f"{self.path}:{line}: not valid YAML: {error.problem}", "look at that line and the one "
-                             "above it: indentation, a colon, a quote") from None  # fmt: skip
+            raise UsageError(
+                f"{self.path}:{line}: not valid YAML: {error.problem}",
+                "look at that line and the one above it: indentation, a colon, a quote",
+            ) from None
         except YAMLError as error:
             raise UsageError(f"{self.path}: not valid YAML: {error}") from None
         if not isinstance(document, CommentedMap):
@@ -116,8 +135,11 @@ class Reader:
         if command[:2] == ("swordlab", "toolbox") and len(command) == 2:
             return command
         if command[:2] != ("swordlab", "engine") or len(command) < 3:
-            raise self._error(body, "command", f"service {name} must run 'swordlab engine NAME…' or 'swordlab "
-                              f"toolbox', not '{' '.join(command)}'")  # fmt: skip
+            raise self._error(
+                body,
+                "command",
+                f"service {name} must run 'swordlab engine NAME…' or 'swordlab toolbox', not '{' '.join(command)}'",
+            )
         self._engines(body, "command", command[2:])
         return command
 
@@ -142,11 +164,13 @@ class Reader:
             text = self._filled(body, "ports", str(entry))
             match = PORT.fullmatch(text)
             if not match:
-                raise self._error(body, "ports", f"port '{text}' of {name} is not of the form "
-                                  "127.0.0.1:PUBLISHED:TARGET")  # fmt: skip
+                raise self._error(
+                    body, "ports", f"port '{text}' of {name} is not of the form 127.0.0.1:PUBLISHED:TARGET"
+                )
             if match["address"] not in ("127.0.0.1", None):
-                raise self._error(body, "ports", f"port '{text}' of {name} would be open to the network: publish on "
-                                  "127.0.0.1")  # fmt: skip
+                raise self._error(
+                    body, "ports", f"port '{text}' of {name} would be open to the network: publish on 127.0.0.1"
+                )
             ports[int(match["published"])] = int(match["target"])
         return ports
 
@@ -159,7 +183,9 @@ class Reader:
             self._known(given[other], {"condition"}, f"in depends_on of {name}")
             condition = str(given[other].get("condition", "service_started"))
             if condition not in CONDITIONS:
-                raise self._error(given, other, f"condition '{condition}' is not known{_suggest(condition, CONDITIONS)}")
+                raise self._error(
+                    given, other, f"condition '{condition}' is not known{_suggest(condition, CONDITIONS)}"
+                )
             conditions[str(other)] = condition
         return conditions
 
@@ -180,12 +206,17 @@ class Reader:
         for service in services.values():
             for other, condition in service.depends_on.items():
                 if other not in services:
-                    raise self._error(listed[service.name], "depends_on",
-                                      f"{service.name} depends on '{other}', which is not a service"
-                                      f"{_suggest(other, services)}")  # fmt: skip
+                    raise self._error(
+                        listed[service.name],
+                        "depends_on",
+                        f"{service.name} depends on '{other}', which is not a service{_suggest(other, services)}",
+                    )
                 if condition == "service_healthy" and not services[other].health:
-                    raise self._error(listed[service.name], "depends_on",
-                                      f"{service.name} waits for a healthy {other}, which has no healthcheck")  # fmt: skip
+                    raise self._error(
+                        listed[service.name],
+                        "depends_on",
+                        f"{service.name} waits for a healthy {other}, which has no healthcheck",
+                    )
             if _reaches(service.name, service.name, services):
                 raise self._error(listed[service.name], "depends_on", f"{service.name} depends on itself in a circle")
 
@@ -219,12 +250,12 @@ class Reader:
             if key not in known and not str(key).startswith("x-"):
                 raise self._error(mapping, key, f"unknown key '{key}' {where}{_suggest(str(key), known)}")
 
-    def _error(self, mapping: CommentedMap, key: str, message: str) -> UsageError:
+    def _error(self, mapping: Any, key: str, message: str) -> UsageError:
         try:
             line = mapping.lc.key(key)[0] + 1
         except (KeyError, AttributeError, TypeError):
             line = mapping.lc.line + 1
-        return UsageError(f"{self.path}:{line}: {message}", "change that line; docs/student.md lists the keys the lab knows")
+        return UsageError(f"{self.path}:{line}: {message}", "change that line")
 
 
 def _text(value: object) -> str:

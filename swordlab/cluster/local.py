@@ -111,11 +111,15 @@ class LocalCluster:
             self.state.root.mkdir(parents=True, exist_ok=True)
             free = shutil.disk_usage(self.state.root).free
         except OSError as error:
-            raise LabError(f"the state folder {self.state.root} cannot be made: {error.strerror}",
-                           "choose another: make SWORDLAB_STATE=/path …") from None  # fmt: skip
+            raise LabError(
+                f"the state folder {self.state.root} cannot be made: {error.strerror}",
+                "choose another: make SWORDLAB_STATE=/path …",
+            ) from None
         if free < DISK_NEEDED:
-            raise LabError(f"{free / 1e6:.0f} MB are free in {self.state.root}, {DISK_NEEDED / 1e6:.0f} MB are needed",
-                           "make room, or choose another disk: make SWORDLAB_STATE=/path …")  # fmt: skip
+            raise LabError(
+                f"{free / 1e6:.0f} MB are free in {self.state.root}, {DISK_NEEDED / 1e6:.0f} MB are needed",
+                "make room, or choose another disk: make SWORDLAB_STATE=/path …",
+            )
 
     def _remember(self, file: Path) -> None:
         """Keep ports and compose file, so that later commands find this cluster without being told again."""
@@ -133,8 +137,10 @@ class LocalCluster:
                 if error.errno not in (errno.EAGAIN, errno.EACCES):
                     raise
                 lock.seek(0)
-                raise LabError(f"this cluster is being changed by '{lock.read().strip()}'",
-                               "wait until that is done, then look: make status") from None  # fmt: skip
+                raise LabError(
+                    f"this cluster is being changed by '{lock.read().strip()}'",
+                    "wait until that is done, then look: make status",
+                ) from None
             lock.truncate(0)
             lock.write(f"swordlab {what}, process {os.getpid()}")
             lock.flush()
@@ -155,8 +161,16 @@ class LocalCluster:
             engine = self._engine(program)
             found = info.get(program.name)
             ports = tuple(engine.port(variable) for variable in engine.ports) if engine else ()
-            rows.append(Row(program.service, program.name, self._health(engine, found), ports,
-                            found.memory if found else 0, found.uptime if found else 0.0))  # fmt: skip
+            rows.append(
+                Row(
+                    program.service,
+                    program.name,
+                    self._health(engine, found),
+                    ports,
+                    found.memory if found else 0,
+                    found.uptime if found else 0.0,
+                )
+            )
         return rows
 
     def _engine(self, program: Program) -> Engine | None:
@@ -193,8 +207,14 @@ class LocalCluster:
         programs = self.supervisor.programs().values()
         if all(java.archive(engine).exists() for engine in map(self._engine, programs) if engine):
             return
-        subprocess.Popen([sys.executable, "-m", "swordlab", "class-data"], stdin=subprocess.DEVNULL, cwd=CHECKOUT,
-                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)  # fmt: skip
+        subprocess.Popen(
+            [sys.executable, "-m", "swordlab", "class-data"],
+            stdin=subprocess.DEVNULL,
+            cwd=CHECKOUT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
 
     def clean(self) -> None:
         """Stop everything and delete topics, files, tables, logs: the state folder."""
@@ -266,8 +286,10 @@ class Starting:
         tail = "\n".join(f"    {line[:200]}" for line in lines[-LOG_LINES:])
         text = "\n".join(lines[-200:])
         cause = next((cause for sign, cause in LIKELY_CAUSES if sign in text), "its log says more")
-        return LabError(f"{name} ended with status {found.exit_status} before it was ready. Its last lines:\n{tail}",
-                        f"likely cause: {cause}. The whole log: make logs SERVICE={name}")  # fmt: skip
+        return LabError(
+            f"{name} ended with status {found.exit_status} before it was ready. Its last lines:\n{tail}",
+            f"likely cause: {cause}. The whole log: make logs SERVICE={name}",
+        )
 
 
 def programs_of(service: Service) -> list[Program]:

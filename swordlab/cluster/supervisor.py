@@ -27,8 +27,22 @@ from swordlab.places import CHECKOUT, State
 
 STOP_SECONDS = 10  # then a program is killed
 STARTED_WITHIN = 10.0  # seconds for supervisord to answer
-KEPT_VARIABLES = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TMPDIR", "TZ", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR",
-                  "JAVA_HOME", "SWORDLAB_CACHE", "SWORDLAB_HOSTS", "SWORDLAB_STOCK_JVM", "GAME_SEED")  # fmt: skip
+KEPT_VARIABLES = (
+    "PATH",
+    "HOME",
+    "USER",
+    "LANG",
+    "LC_ALL",
+    "TMPDIR",
+    "TZ",
+    "XDG_CACHE_HOME",
+    "XDG_RUNTIME_DIR",
+    "JAVA_HOME",
+    "SWORDLAB_CACHE",
+    "SWORDLAB_HOSTS",
+    "SWORDLAB_STOCK_JVM",
+    "GAME_SEED",
+)
 """What programs inherit from the shell that started the cluster. Anything else could change how an engine behaves."""
 
 CONFIGURATION = """\
@@ -149,7 +163,9 @@ class Supervisor:
 
     def _configuration(self, programs: Mapping[str, Program], foreground: bool) -> str:
         head = CONFIGURATION.format(
-            state=_literal(self.state.root), socket=_literal(self.socket()), foreground=str(foreground).lower()
+            state=_literal(self.state.root),
+            socket=_literal(self.socket()),
+            foreground=str(foreground).lower(),
         )
         return head + "".join(
             PROGRAM.format(
@@ -207,8 +223,9 @@ class Supervisor:
             return
         self.end_leftovers()
         self.socket().unlink(missing_ok=True)
-        subprocess.run(self.daemon_command(), env=self.environment(), check=True, stdin=subprocess.DEVNULL,
-                       start_new_session=True)  # fmt: skip
+        subprocess.run(
+            self.daemon_command(), env=self.environment(), check=True, stdin=subprocess.DEVNULL, start_new_session=True
+        )
         deadline = time.monotonic() + STARTED_WITHIN
         while not self.is_running():
             if time.monotonic() > deadline:
@@ -217,7 +234,13 @@ class Supervisor:
 
     def daemon_command(self) -> list[str]:
         """The command line of supervisord."""
-        return [sys.executable, "-m", "supervisor.supervisord", "-c", str(self.state.root / "supervisord.conf")]
+        return [
+            sys.executable,
+            "-m",
+            "supervisor.supervisord",
+            "-c",
+            str(self.state.root / "supervisord.conf"),
+        ]
 
     def environment(self) -> dict[str, str]:
         """What supervisord and so every program starts from."""
@@ -273,8 +296,9 @@ class Supervisor:
         if not self.is_running():
             return {}
         return {
-            entry["name"]: ProgramInfo(entry["name"], entry["statename"], entry["pid"], entry["start"],
-                                       entry["exitstatus"])  # fmt: skip
+            entry["name"]: ProgramInfo(
+                entry["name"], entry["statename"], entry["pid"], entry["start"], entry["exitstatus"]
+            )
             for entry in self.call.getAllProcessInfo()
         }
 

@@ -81,7 +81,7 @@ class Engine(ABC):
 
     def get_json(self, port: int, path: str) -> Any:
         """One request to the engine's own web server."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=PROBE_TIMEOUT) as answer:  # noqa: S310
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=PROBE_TIMEOUT) as answer:
             return json.load(answer)
 
     def connection(self, port: int) -> socket.socket:

@@ -23,8 +23,18 @@ SYSTEM_CLASSES = (
 class Hive(Engine):
     """What both have in common: hive-site.xml and the packages that Hive reaches into."""
 
-    opens = ("java.lang", "java.util", "java.util.concurrent", "java.util.concurrent.atomic", "java.net", "java.nio",
-             "java.io", "java.lang.reflect", "java.util.regex", "java.time")  # fmt: skip
+    opens = (
+        "java.lang",
+        "java.util",
+        "java.util.concurrent",
+        "java.util.concurrent.atomic",
+        "java.net",
+        "java.nio",
+        "java.io",
+        "java.lang.reflect",
+        "java.util.regex",
+        "java.time",
+    )
 
     def settings(self) -> dict[str, object]:
         """hive-site."""
@@ -111,8 +121,11 @@ class HiveServer2(Hive):
 
     def classpath(self) -> list[Path]:
         """Hadoop's side; Hive's side is HADOOP_CLASSPATH."""
-        return [*client_jars(), artifacts.jar("hive", "disruptor"),
-                *artifacts.spark_jars("commons-cli-*", "commons-lang3-*")]  # fmt: skip
+        return [
+            *client_jars(),
+            artifacts.jar("hive", "disruptor"),
+            *artifacts.spark_jars("commons-cli-*", "commons-lang3-*"),
+        ]
 
     def configure(self) -> list[str]:
         """The jar and class that RunJar runs."""

@@ -89,7 +89,15 @@ def command(engine: Engine) -> list[str]:
 
 def tool_command(state: State, classpath: list[Path], main: str, arguments: list[str]) -> list[str]:
     """The command line of a short-lived Java program of this cluster, such as hadoop fs."""
-    return [*_common(state), "-Xshare:auto", "-Xmx256m", "-cp", ":".join(map(str, classpath)), main, *arguments]
+    return [
+        *_common(state),
+        "-Xshare:auto",
+        "-Xmx256m",
+        "-cp",
+        ":".join(map(str, classpath)),
+        main,
+        *arguments,
+    ]
 
 
 def _common(state: State) -> list[str]:
@@ -137,8 +145,11 @@ def base_archive() -> Path:
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
         scratch = target.with_suffix(f".{os.getpid()}")
-        subprocess.run([executable(), "-XX:+UseSerialGC", "-Xshare:dump", f"-XX:SharedArchiveFile={scratch}"],
-                       check=True, capture_output=True)  # fmt: skip
+        subprocess.run(
+            [executable(), "-XX:+UseSerialGC", "-Xshare:dump", f"-XX:SharedArchiveFile={scratch}"],
+            check=True,
+            capture_output=True,
+        )
         scratch.rename(target)
     return target
 

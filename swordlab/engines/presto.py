@@ -16,8 +16,16 @@ class Presto(Engine):
     main = "com.facebook.presto.server.PrestoServer"
     heap = 640
     ports = ("PRESTO_PORT",)
-    opens = ("java.lang", "java.util", "java.lang.reflect", "java.lang.invoke", "java.net", "java.io", "java.nio",
-             "sun.nio.ch")  # fmt: skip
+    opens = (
+        "java.lang",
+        "java.util",
+        "java.lang.reflect",
+        "java.lang.invoke",
+        "java.net",
+        "java.io",
+        "java.nio",
+        "sun.nio.ch",
+    )
     page = ("PRESTO_PORT", "/ui/")
 
     def classpath(self) -> list[Path]:
@@ -42,8 +50,15 @@ class Presto(Engine):
         """config.properties, the catalog and the plugin folder."""
         folder = self.state.folder("conf/presto")
         port = self.port("PRESTO_PORT")
-        properties(folder / "log.properties", {"com.facebook.presto": "WARN", "com.facebook.airlift": "WARN",
-                                               "org.glassfish": "ERROR", "org.apache.hadoop": "ERROR"})  # fmt: skip
+        properties(
+            folder / "log.properties",
+            {
+                "com.facebook.presto": "WARN",
+                "com.facebook.airlift": "WARN",
+                "org.glassfish": "ERROR",
+                "org.apache.hadoop": "ERROR",
+            },
+        )
         properties(
             folder / "config.properties",
             {

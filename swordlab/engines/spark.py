@@ -38,7 +38,12 @@ def environment(state: State) -> dict[str, str]:
 def defaults(state: State) -> dict[str, object]:
     """spark-defaults.conf."""
     where = endpoints.environment()
-    options = [*java.names_option(state), java.log_option(state), "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
+    options = [
+        *java.names_option(state),
+        java.log_option(state),
+        "-XX:+UseSerialGC",
+        "-XX:TieredStopAtLevel=1",
+    ]
     return {
         "spark.master": "local[2]",
         "spark.driver.memory": "600m",
@@ -69,4 +74,3 @@ def become_submit(arguments: list[str]) -> None:
     """`spark-submit` of the lab: the real one, with the lab's configuration."""
     os.environ.update(environment(State.current()))
     os.execv(submit_command(), [submit_command(), *arguments])
-

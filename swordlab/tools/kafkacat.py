@@ -87,8 +87,10 @@ def parse(argv: list[str]) -> Options:
         raise Fatal(f"-b <broker,..> missing\n{USAGE}")
     if not options.mode:
         options.mode = "C" if sys.stdin.isatty() else "P"
-        say(options, f"Auto-selecting {'Consumer' if options.mode == 'C' else 'Producer'} mode"
-            " (use -P or -C to override)")
+        say(
+            options,
+            f"Auto-selecting {'Consumer' if options.mode == 'C' else 'Producer'} mode (use -P or -C to override)",
+        )
     if options.mode != "L" and not options.topic:
         raise Fatal(f"-t <topic> missing\n{USAGE}")
     return options
@@ -202,8 +204,11 @@ def print_messages(options: Options, consumer: Any, partitions: list[Any], out: 
             at_end = position >= max(ends[partition], consumer.highwater(partition) or 0)
             if at_end and said.get(partition) != position:
                 said[partition] = position
-                say(options, f"Reached end of topic {partition.topic} [{partition.partition}]"
-                    f" at offset {position}{': exiting' if is_last(options, said, partitions) else ''}")
+                say(
+                    options,
+                    f"Reached end of topic {partition.topic} [{partition.partition}]"
+                    f" at offset {position}{': exiting' if is_last(options, said, partitions) else ''}",
+                )
         if is_last(options, said, partitions):
             return
 
@@ -234,9 +239,7 @@ def produce(options: Options, lines: Iterable[bytes]) -> None:
 
 def list_metadata(options: Options, out: IO[bytes]) -> None:
     """Print brokers, topics and partitions."""
-    admin = KafkaAdminClient(
-        bootstrap_servers=options.brokers.split(","), bootstrap_timeout_ms=BROKER_TIMEOUT_MS
-    )
+    admin = KafkaAdminClient(bootstrap_servers=options.brokers.split(","), bootstrap_timeout_ms=BROKER_TIMEOUT_MS)
     try:
         cluster = admin.describe_cluster()
         topics = admin.describe_topics([options.topic] if options.topic else None)
@@ -289,8 +292,11 @@ def main(argv: list[str] | None = None) -> int:
         print(f"% ERROR: Topic {topic} error: Broker: Unknown topic or partition", file=sys.stderr)
         return 1
     except KafkaError as error:
-        print(f"% ERROR: Failed to query metadata for topic {topic or '(all)'}:"
-              f" Local: Broker transport failure ({error})", file=sys.stderr)
+        print(
+            f"% ERROR: Failed to query metadata for topic {topic or '(all)'}:"
+            f" Local: Broker transport failure ({error})",
+            file=sys.stderr,
+        )
         return 1
     return 0
 

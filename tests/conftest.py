@@ -1,0 +1,52 @@
+"""One warm cluster for all tests that need the engines, on ports and in a folder of its own."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from swordlab import endpoints, hosts
+from swordlab.cluster.local import LocalCluster
+from swordlab.places import CHECKOUT, State
+
+
+def free_ports(count):
+    """Ports that nobody listens on now."""
+    sockets = [socket.socket() for _ in range(count)]
+    for each in sockets:
+        each.bind(("127.0.0.1", 0))
+    found = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return found
+
+
+def swordlab(*arguments, environ=None, timeout=600):
+    """Run the lab's command as its user does."""
+    command = [sys.executable, "-m", "swordlab", *map(str, arguments)]
+    return subprocess.run(
+        command,
+        env={**os.environ, **(environ or {})},
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory):
+    """The running cluster; the environment of the tests points at it."""
+    state = tmp_path_factory.mktemp("swordlab") / "state"
+    os.environ["SWORDLAB_STATE"] = str(state)
+    os.environ.update({name: str(port) for name, port in zip(endpoints.PORTS, free_ports(len(endpoints.PORTS)))})
+    os.environ[hosts.VARIABLE] = " ".join(endpoints.HOSTS)
+    hosts.install()
+    done = swordlab("up")
+    assert done.returncode == 0, done.stdout + done.stderr
+    yield LocalCluster(State(Path(state)))
+    assert swordlab("down").returncode == 0

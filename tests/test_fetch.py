@@ -1,0 +1,69 @@
+import hashlib
+import http.server
+import threading
+
+import pytest
+
+from swordlab import artifacts, fetch
+from swordlab.artifacts import Artifact
+from swordlab.errors import LabError
+
+CONTENT = bytes(range(256)) * 4096
+COORDINATE = "some.group:thing:1"
+
+
+class Repository(http.server.BaseHTTPRequestHandler):
+    asked: list = []
+
+    def do_GET(self):
+        begin = int(self.headers.get("Range", "bytes=0-")[6:-1])
+        self.asked.append(begin)
+        self.send_response(206 if begin else 200)
+        self.send_header("Content-Length", str(len(CONTENT) - begin))
+        self.end_headers()
+        self.wfile.write(CONTENT[begin:])
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def repository(monkeypatch, tmp_path):
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Repository)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("SWORDLAB_CACHE", str(tmp_path))
+    monkeypatch.setattr(fetch, "maven_repository", lambda: f"http://127.0.0.1:{server.server_port}")
+    Repository.asked.clear()
+    fetch.stopped.clear()
+    yield Repository
+    server.shutdown()
+
+
+def thing(sha256=hashlib.sha256(CONTENT).hexdigest()):
+    return Artifact(COORDINATE, len(CONTENT), sha256)
+
+
+def test_an_archive_is_fetched_once_and_kept(repository):
+    fetch.fetch(thing())
+    fetch.fetch(thing())
+    assert thing().path.read_bytes() == CONTENT
+    assert repository.asked == [0]
+
+
+def test_a_broken_download_is_continued(repository):
+    part = thing().path.with_name(thing().path.name + ".part")
+    part.parent.mkdir(parents=True)
+    part.write_bytes(CONTENT[:1000])
+    fetch.fetch(thing())
+    assert thing().path.read_bytes() == CONTENT
+    assert repository.asked == [1000]
+
+
+def test_a_damaged_archive_is_refused_and_deleted(repository):
+    with pytest.raises(LabError, match="arrived damaged"):
+        fetch.fetch(thing(sha256="0" * 64))
+    assert not list(thing().path.parent.iterdir())
+
+
+def test_what_is_fetched_stays_under_the_promised_size():
+    assert sum(artifact.size for artifact in artifacts.everything()) < 1.04e9  # bytes; Python packages come on top
