@@ -4,7 +4,7 @@ VENV   := .swordlab/venv/bin
 LAB    := $(VENV)/python -m swordlab
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test demo up down status clean test lint
+.PHONY: help setup setup-test demo up down status logs clean test lint
 
 help: ## this list
 	@sed -n 's/^\([a-z][a-zA-Z-]*\):[^#]*## \(.*\)/  make \1 — \2/p' Makefile
@@ -26,6 +26,9 @@ down: setup ## stop the cluster; data stays
 
 status: setup ## service, health, port, memory, uptime
 	@$(LAB) status
+
+logs: setup ## follow one service's log: make logs SERVICE=kafka
+	@$(LAB) logs "$(SERVICE)"
 
 clean: setup ## stop the cluster and delete its data (asks first)
 	@$(LAB) clean

@@ -47,6 +47,8 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--file", type=Path, help="another docker-compose.yml")
     add("down", down, "stop the cluster; data stays")
     add("status", status, "service, health, port, memory, uptime")
+    sub = add("logs", logs, "follow the log of one service or program")
+    sub.add_argument("name", help="kafka, cloudera, presto, an engine such as namenode, or a program such as flask")
     sub = add("clean", clean, "stop the cluster and delete its data")
     sub.add_argument("--yes", action="store_true", help="do not ask")
     sub = add("demo", demo, "run the whole pipeline and print the report's section 9")
@@ -79,7 +81,7 @@ def up(arguments: argparse.Namespace) -> int:
     with console.Steps() as steps:
         cluster.current().up(arguments.file or COMPOSE_FILE, steps)
     cluster.current().save_class_data_later()
-    console.say("The cluster is up: make status shows it, make shell lets you use it, make down stops it.")
+    console.say("The cluster is up: make status shows it, make down stops it.")
     return 0
 
 
@@ -95,6 +97,12 @@ def status(_: argparse.Namespace) -> int:
     from swordlab import cluster, report
 
     return report.print_status(cluster.current().status())
+
+
+def logs(arguments: argparse.Namespace) -> int:
+    from swordlab import cluster
+
+    os.execvp("tail", ["tail", "-n", "50", "-F", *map(str, cluster.current().logs(arguments.name))])
 
 
 def clean(arguments: argparse.Namespace) -> int:

@@ -21,7 +21,7 @@ from swordlab.cluster import compose
 from swordlab.cluster.compose import Service
 from swordlab.cluster.supervisor import Program, ProgramInfo, Supervisor
 from swordlab.engines import Engine, java
-from swordlab.errors import LabError
+from swordlab.errors import LabError, UsageError
 from swordlab.places import CHECKOUT, State
 
 COMPOSE_FILE = CHECKOUT / "docker-compose.yml"
@@ -34,14 +34,14 @@ Report = Callable[[str, str], None]
 """Told of each engine's step: (engine, what happens to it)."""
 
 LIKELY_CAUSES = (
-    ("Address already in use", "another program took the port meanwhile: make doctor"),
+    ("Address already in use", "another program took the port meanwhile: make up names it"),
     ("No space left on device", "the disk is full"),
     ("OutOfMemoryError", "its heap is too small for what it holds: make clean starts afresh"),
     ("Cannot lock storage", "another cluster uses this state folder"),
     ("InconsistentFSStateException", "its stored data is damaged: make clean starts afresh"),
     ("ERROR XSDB6", "another metastore uses this state folder"),
-    ("UnsupportedClassVersionError", "the wrong Java: make doctor"),
-    ("Could not reserve enough space", "too little free memory: make doctor"),
+    ("UnsupportedClassVersionError", "the wrong Java: it must be 17"),
+    ("Could not reserve enough space", "too little free memory"),
     ("ConfigException", "a KAFKA_… variable in the compose file is wrong"),
 )
 
@@ -193,6 +193,16 @@ class LocalCluster:
         """Whether every engine of the cluster answers."""
         rows = [row for row in self.status() if row.ports]
         return bool(rows) and all(row.health == "healthy" for row in rows)
+
+    def logs(self, name: str) -> list[Path]:
+        """The log of a program, or the logs of all programs of a service; UsageError when there is none."""
+        programs = self.supervisor.programs().values()
+        found = [self.state.log(program.name) for program in programs if name in (program.name, program.service)]
+        if not found:
+            names = sorted({text for program in programs for text in (program.name, program.service)})
+            known = ", ".join(names) or "none: the cluster was never up"
+            raise UsageError(f"there is no service or program '{name}'", f"make logs SERVICE=…, one of: {known}")
+        return found
 
     def save_class_data(self) -> None:
         """Have each running engine write its class-data archive, where there is none yet."""
