@@ -152,7 +152,7 @@ class Reader:
         given = body.get("environment") or {}
         if isinstance(given, list):
             pairs = [str(entry).partition("=")[::2] for entry in given]
-        elif isinstance(given, CommentedMap):
+        elif isinstance(given, dict):
             pairs = [(str(key), _text(value)) for key, value in given.items()]
         else:
             raise self._error(body, "environment", "environment must be a mapping or a list of NAME=value")
