@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from swordlab import endpoints
 from swordlab.tools import kafkacat
 
 MESSAGE = SimpleNamespace(
@@ -75,7 +76,7 @@ def test_no_broker(mode: str) -> None:
 
 @pytest.mark.cluster
 def test_what_is_produced_is_consumed(cluster: object) -> None:
-    broker = os.environ.get("KAFKA_BOOTSTRAP_SERVERS", "kafka:29092")
+    broker = endpoints.url("KAFKA_BOOTSTRAP_SERVERS")
     topic = f"kafkacat-{os.urandom(4).hex()}"
 
     def run(*arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
