@@ -39,8 +39,6 @@ class Engine(ABC):
     """Engines that must answer before this one is started."""
     opens: ClassVar[tuple[str, ...]] = ()
     """Packages of java.base that it reaches into, which Java 17 closes by default."""
-    page: ClassVar[tuple[str, str]] = ("", "")
-    """The variable of the port that serves its web page, and the page's path."""
 
     @abstractmethod
     def classpath(self) -> list[Path]:

@@ -73,7 +73,6 @@ class NameNode(Hdfs):
     main = "org.apache.hadoop.hdfs.server.namenode.NameNode"
     heap = 256
     ports = ("HDFS_PORT", "NAMENODE_HTTP_PORT")
-    page = ("NAMENODE_HTTP_PORT", "/dfshealth.html")
 
     def prepare(self) -> tuple[str, list[str]] | None:
         """Format the file system once."""

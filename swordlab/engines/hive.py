@@ -117,7 +117,6 @@ class HiveServer2(Hive):
     heap = 320
     ports = ("HIVE_PORT", "HIVE_HTTP_PORT")
     needs = ("namenode", "datanode", "metastore")
-    page = ("HIVE_HTTP_PORT", "/")
 
     def classpath(self) -> list[Path]:
         """Hadoop's side; Hive's side is HADOOP_CLASSPATH."""

@@ -26,7 +26,6 @@ class Presto(Engine):
         "java.nio",
         "sun.nio.ch",
     )
-    page = ("PRESTO_PORT", "/ui/")
 
     def classpath(self) -> list[Path]:
         """The server; the plugin has its own class loader."""
