@@ -24,6 +24,10 @@ for ((user = 1; user <= 50; user++)); do
         play "user$user.$provider.com" /join_guild
         play "user$user.$provider.com" /purchase_sword
     done
-    printf '\rplayers: %d of 100' $((2 * user))
+    if [[ -t 1 ]]; then
+        printf '\rplayers: %d of 100' $((2 * user))
+    elif ((user % 10 == 0)); then
+        printf 'players: %d of 100\n' $((2 * user))
+    fi
 done
-printf '\n'
+[[ ! -t 1 ]] || printf '\n'

@@ -42,8 +42,12 @@ def deal(seed: str, number: int = 100) -> dict[str, list[str]]:
 def test_a_hundred_cards_have_the_reports_proportions() -> None:
     dealt = deal("7")
     assert Counter(dealt["guilds"]) == {
-        "Blueblades": 25, "Triad": 23, "Bouldergarde": 18, "Madvale": 18, "Hellforge": 16,
-    }  # fmt: skip
+        "Blueblades": 25,
+        "Triad": 23,
+        "Bouldergarde": 18,
+        "Madvale": 18,
+        "Hellforge": 16,
+    }
     assert Counter(dealt["swords"]) == {"templer": 83, "crusader": 14, "hattori hanzo": 2, "light saber": 1}
 
 
@@ -84,8 +88,12 @@ print(json.dumps(cards), flush=True)
 """
     cards = play(program)
     assert Counter(cards) == {  # type: ignore[arg-type]
-        "Blueblades": 250, "Triad": 230, "Bouldergarde": 180, "Madvale": 180, "Hellforge": 160,
-    }  # fmt: skip
+        "Blueblades": 250,
+        "Triad": 230,
+        "Bouldergarde": 180,
+        "Madvale": 180,
+        "Hellforge": 160,
+    }
 
 
 def test_without_kafka_a_request_is_refused_in_time_and_its_card_goes_back() -> None:
@@ -105,8 +113,10 @@ print(json.dumps(result), flush=True)
 
 def test_the_sample_events_fit_their_schemas_and_no_other() -> None:
     events = GAME.parent.parent / "events"
-    schemas = {kind: json.loads((events / f"{kind}.schema.json").read_text("utf-8"))
-               for kind in ("join_guild", "purchase_sword")}  # fmt: skip
+    schemas = {
+        kind: json.loads((events / f"{kind}.schema.json").read_text("utf-8"))
+        for kind in ("join_guild", "purchase_sword")
+    }
     samples = [json.loads(line) for line in (events / "samples.jsonl").read_text("utf-8").splitlines()]
     for sample in samples:
         fitting = [kind for kind, schema in schemas.items() if Draft202012Validator(schema).is_valid(sample)]

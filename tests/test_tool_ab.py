@@ -95,8 +95,7 @@ def test_the_method_can_be_named(server: Server) -> None:
     [
         ([], 22, "wrong number of arguments"),
         (["-n", "1", "http://a/", "http://b/"], 22, "wrong number of arguments"),
-        (["-n", "2", "-c", "3", "http://a/"], 22,
-         "Cannot use concurrency level greater than total number of requests"),
+        (["-n", "2", "-c", "3", "http://a/"], 22, "Cannot use concurrency level greater than total number of requests"),
         (["-c", "2", "http://a/"], 22, "Cannot use concurrency level"),
         (["-n", "0", "http://a/"], 1, "Invalid number of requests"),
         (["-n", "many", "http://a/"], 1, "Invalid number of requests"),
@@ -107,7 +106,7 @@ def test_the_method_can_be_named(server: Server) -> None:
         (["-p", "/no/such/file", "http://a/"], 1, "Could not open POST data file"),
         (["-H", "Host", "http://a/"], 22, "is no header line"),
     ],
-)  # fmt: skip
+)
 def test_refused(arguments: list[str], status: int, message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert ab.main(arguments) == status
     assert message in capsys.readouterr().err

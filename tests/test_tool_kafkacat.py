@@ -24,9 +24,18 @@ def test_all_flags() -> None:
     line = "-P -b a,b:1 -t x -p 2 -o -5 -e -c 3 -q -u -J"
     options = kafkacat.parse([*line.split(), "-f", r"%s\t%o\n"])
     assert options == kafkacat.Options(
-        mode="P", brokers="a,b:1", topic="x", partition=2, offset="-5", count=3, format="%s\t%o\n",
-        exit_at_end=True, as_json=True, unbuffered=True, quiet=True,
-    )  # fmt: skip
+        mode="P",
+        brokers="a,b:1",
+        topic="x",
+        partition=2,
+        offset="-5",
+        count=3,
+        format="%s\t%o\n",
+        exit_at_end=True,
+        as_json=True,
+        unbuffered=True,
+        quiet=True,
+    )
 
 
 @pytest.mark.parametrize(
@@ -67,8 +76,11 @@ def test_json() -> None:
 def test_no_broker(mode: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "swordlab.tools.kafkacat", mode, "-b", "127.0.0.1:1", "-t", "events"],
-        input="x\n", capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
+        input="x\n",
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     assert done.returncode == 1
     assert "Local: Broker transport failure" in done.stderr
     assert "Traceback" not in done.stderr
