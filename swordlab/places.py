@@ -1,6 +1,7 @@
 """Where things are: the checkout, the state folder of a cluster, the download cache."""
 
 import os
+import sys
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +21,11 @@ def state_folder() -> Path:
     """The state folder of the cluster in use (`SWORDLAB_STATE` chooses another)."""
     given = os.environ.get("SWORDLAB_STATE")
     return Path(given).expanduser().resolve() if given else CHECKOUT / ".swordlab" / "cluster"
+
+
+def path_with_tools() -> str:
+    """The shell's PATH behind the lab's tools (kafkacat, hive, …) and its Python's (python, flask)."""
+    return f"{CHECKOUT / 'bin'}:{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}"
 
 
 @dataclass(frozen=True)

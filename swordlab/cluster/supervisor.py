@@ -23,7 +23,7 @@ import psutil
 from supervisor.xmlrpc import SupervisorTransport
 
 from swordlab.errors import LabError
-from swordlab.places import CHECKOUT, State
+from swordlab.places import CHECKOUT, State, path_with_tools
 
 STOP_SECONDS = 10  # then a program is killed
 STARTED_WITHIN = 10.0  # seconds for supervisord to answer
@@ -245,7 +245,8 @@ class Supervisor:
     def environment(self) -> dict[str, str]:
         """What supervisord and so every program starts from."""
         kept = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
-        return kept | {"SWORDLAB_STATE": str(self.state.root), "PYTHONUNBUFFERED": "1"}
+        own = {"PATH": path_with_tools(), "SWORDLAB_STATE": str(self.state.root), "PYTHONUNBUFFERED": "1"}
+        return kept | own
 
     def shut_down(self) -> None:
         """Stop every program, then supervisord, and wait until all are gone."""
@@ -290,6 +291,11 @@ class Supervisor:
         """Stop a program and wait until it has ended."""
         with contextlib.suppress(xmlrpc.client.Fault):  # not running
             self.call.stopProcess(name)
+
+    def clear_log(self, name: str) -> None:
+        """Empty a program's log, so that it holds only what this version of the program says."""
+        with contextlib.suppress(xmlrpc.client.Fault):  # no log yet
+            self.call.clearProcessLogs(name)
 
     def info(self) -> dict[str, ProgramInfo]:
         """Every program's state; empty when the cluster is down."""

@@ -1,0 +1,253 @@
+"""The student's work: programs that are supervised, steps that run to their end, and what was started by hand."""
+
+import hashlib
+import os
+import shlex
+import signal
+import string
+import subprocess
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from swordlab import endpoints
+from swordlab.cluster.local import LocalCluster
+from swordlab.cluster.supervisor import KEPT_VARIABLES
+from swordlab.cluster.supervisor import Program as Supervised
+from swordlab.errors import UsageError
+from swordlab.labs import Lab, Program
+from swordlab.places import State, path_with_tools
+
+OUTPUT_LIMIT = 1_000_000  # bytes of a step's output; more than that is a flood
+STEP_SECONDS = 90.0  # then a step is stopped
+NOT_WORK = {"README.md", "lab.toml", "__pycache__", "out"}
+"""What lies in a lab's folder without being the student's program."""
+MARK = "SWORDLAB_RUN"
+"""The variable by which the processes that a step left behind are found."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """The work in one tree (a folder with the labs' folders) on one cluster."""
+
+    cluster: LocalCluster
+    tree: Path
+
+    def folder(self, lab: Lab) -> Path:
+        """Where the files of a lab are."""
+        return self.tree / lab.folder
+
+    # programs
+
+    def ensure_running(self, labs: Sequence[Lab]) -> list[str]:
+        """Start the programs of these labs, and anew where a file changed; return what was done, a line for each."""
+        wanted = {
+            program.name: self.supervised(lab, program)
+            for lab in labs
+            for program in lab.programs
+            if not self.started_by_hand(lab, program)
+        }
+        supervisor = self.cluster.supervisor
+        before, info = supervisor.programs(), supervisor.info()
+        notes = []
+        for name, program in wanted.items():
+            known = before.get(name)
+            if known is None or known.digest != program.digest:
+                notes.append(f"{name}: {'started' if known is None else 'changed, so it was started anew'}")
+            elif not info[name].is_up and not info[name].gave_up:
+                notes.append(f"{name}: started")
+        if any(before.get(name) != program for name, program in wanted.items()):
+            supervisor.define(before | wanted)
+        for name in wanted:
+            if before.get(name) != wanted[name]:
+                supervisor.clear_log(name)
+                supervisor.start(name)
+            elif info[name].state == "STOPPED":
+                supervisor.start(name)
+        return notes
+
+    def supervised(self, lab: Lab, program: Program) -> Supervised:
+        """The supervised form of a lab's program; its version changes with any file of the lab's folder."""
+        return Supervised(
+            program.name,
+            tuple(shlex.split(fill(program.command))),
+            program.service,
+            environment(self.cluster.state) | dict(program.environment),
+            str(self.folder(lab)),
+            restart_always=False,
+            version=digest(self.folder(lab)),
+        )
+
+    def stop(self, labs: Sequence[Lab]) -> None:
+        """Stop the programs of these labs."""
+        for lab in labs:
+            for program in lab.programs:
+                self.cluster.supervisor.stop(program.name)
+
+    def started_by_hand(self, lab: Lab, program: Program) -> list[psutil.Process]:
+        """Processes that run this program's file of this tree without the lab's supervisor."""
+        files = {str(self.folder(lab) / name) for name in lab.edits if names(program, name)}
+        return [process for process in psutil.process_iter() if files & set(files_of(process))] if files else []
+
+    # steps
+
+    def start(self, lab: Lab, command: str, *arguments: str) -> "Running":
+        """Start a command of a lab in its folder; the caller stops it (`with`)."""
+        words = [*shlex.split(fill(command)), *arguments]
+        kept = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ} | {"PATH": path_with_tools()}
+        return Running(words, self.folder(lab), kept | environment(self.cluster.state))
+
+    def run(self, lab: Lab, command: str, *arguments: str, seconds: float = STEP_SECONDS) -> "Finished":
+        """Run a command of a lab in its folder until it ends, floods or has had its time."""
+        with self.start(lab, command, *arguments) as running:
+            running.wait(seconds)
+        return running.finished()
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How a command ended."""
+
+    command: str
+    status: int | None
+    """Its exit status; None when it had to be stopped."""
+    output: str
+    """Standard output and standard error together."""
+    problem: str
+    """Why it had to be stopped, or an empty text."""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it ended by itself with status 0."""
+        return self.status == 0
+
+    @property
+    def how(self) -> str:
+        """How it ended, for a person, with its last line where it failed."""
+        if self.problem:
+            return self.problem
+        last = self.output.strip().splitlines()[-1:] or ["it printed nothing"]
+        return f"it ended with status {self.status}: {last[0].strip()}" if self.status else "it ended with status 0"
+
+
+class Running:
+    """A started command: its output grows while it runs. Leaving the `with` block ends all that it started."""
+
+    def __init__(self, words: Sequence[str], folder: Path, environ: dict[str, str]) -> None:
+        self.words = words
+        self.mark = uuid.uuid4().hex
+        self.problem = ""
+        self._status: int | None = None
+        self._output = bytearray()
+        try:
+            self._process = subprocess.Popen(
+                words,
+                cwd=folder,
+                env=environ | {MARK: self.mark},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise UsageError(f"{shlex.join(words)} cannot be started in {folder}: {error.strerror}") from None
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def __enter__(self) -> "Running":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._status = self._process.poll()
+        for process in self._tree():
+            with suppress(psutil.Error):
+                process.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._reader.join(1)
+
+    @property
+    def output(self) -> str:
+        """What it has printed so far."""
+        return bytes(self._output).decode(errors="replace")
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._process.poll() is None
+
+    def wait(self, seconds: float) -> None:
+        """Until it ends, floods or has had its time."""
+        deadline = time.monotonic() + seconds
+        while self.is_running and not self.problem:
+            if time.monotonic() > deadline:
+                self.problem = f"it had not ended after {seconds:.0f} s and was stopped"
+            time.sleep(0.01)
+        if not self.is_running:
+            self._reader.join(0.5)  # what is still in the pipe; a child that holds it open is not waited for
+
+    def finished(self) -> Finished:
+        """How it ended."""
+        return Finished(shlex.join(self.words), None if self.problem else self._status, self.output, self.problem)
+
+    def _read(self) -> None:
+        pipe = self._process.stdout
+        assert pipe is not None
+        while chunk := os.read(pipe.fileno(), 65536):
+            if len(self._output) < OUTPUT_LIMIT:
+                self._output += chunk
+            elif not self.problem:
+                self.problem = f"it printed more than {OUTPUT_LIMIT // 10**6} MB and was stopped"
+
+    def _tree(self) -> Iterator[psutil.Process]:
+        """Every process that the command started, also one that left its session."""
+        for process in psutil.process_iter():
+            with suppress(psutil.Error, OSError):
+                if process.environ().get(MARK) == self.mark:
+                    yield process
+
+
+def environment(state: State) -> dict[str, str]:
+    """What a program of the student's finds in its environment beside what is kept of the shell's."""
+    return endpoints.environment() | {
+        "PYTHONUNBUFFERED": "1",
+        "SWORDLAB_STATE": str(state.root),
+        "FLASK_LOG": str(state.log("flask")),
+    }
+
+
+def fill(command: str) -> str:
+    """`command` with each ${NAME} of an endpoint filled in."""
+    return string.Template(command).substitute(endpoints.environment())
+
+
+def digest(folder: Path) -> str:
+    """Changes with the name or content of any file of the student's in this folder."""
+    summary = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        parts = path.relative_to(folder).parts
+        if path.is_file() and not NOT_WORK & set(parts) and not any(part.startswith(".") for part in parts):
+            summary.update(f"{parts} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return summary.hexdigest()[:16]
+
+
+def names(program: Program, file: str) -> bool:
+    """Whether the program runs this file."""
+    return file in program.command or file in program.environment.values()
+
+
+def files_of(process: psutil.Process) -> Iterator[str]:
+    """The Python files that a process of nobody's runs, with their whole paths: arguments and FLASK_APP."""
+    with suppress(psutil.Error, OSError):
+        environ = process.environ()
+        if "SWORDLAB_PROGRAM" not in environ and MARK not in environ:
+            for word in [*process.cmdline(), environ.get("FLASK_APP", "")]:
+                if word.endswith(".py"):
+                    yield os.path.normpath(os.path.join(process.cwd(), word))  # noqa: PTH118
