@@ -1,4 +1,4 @@
-"""Create the topic `events` that the game writes to and everything else reads from."""
+"""Give the topic `events`, which the game writes to and everything else reads from, its two partitions."""
 
 import os
 import sys
@@ -7,21 +7,32 @@ from kafka import KafkaAdminClient
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 TOPIC = "events"
+PARTITIONS = 2
 SERVER = os.environ.get("KAFKA_BOOTSTRAP_SERVERS", "kafka:29092")
 
 
+def number_of_partitions(admin: KafkaAdminClient) -> int:
+    """How many partitions the topic has now."""
+    return len(admin.describe_topics([TOPIC])[0]["partitions"])
+
+
 def main() -> None:
-    """Create the topic with one partition: Kafka keeps the order of events only inside a partition."""
+    """Create the topic, or add what it lacks: a broker that made it by itself gave it one partition only."""
+    admin = KafkaAdminClient(bootstrap_servers=SERVER, bootstrap_timeout_ms=10000)
     try:
-        admin = KafkaAdminClient(bootstrap_servers=SERVER, bootstrap_timeout_ms=10000)
-        admin.create_topics({TOPIC: {"num_partitions": 1, "replication_factor": 1}})
-        print(f"Created topic {TOPIC} with 1 partition.")
+        admin.create_topics({TOPIC: {"num_partitions": PARTITIONS, "replication_factor": 1}})
+        print(f"Created topic {TOPIC} with {PARTITIONS} partitions.")
     except TopicAlreadyExistsError:
-        partitions = admin.describe_topics([TOPIC])[0]["partitions"]
-        print(f"Topic {TOPIC} already exists with {len(partitions)} partition(s): nothing to do.")
-    except KafkaError as error:
-        sys.exit(f"Kafka at {SERVER} did not create topic {TOPIC}: {error}. Is Kafka up?")
+        found = number_of_partitions(admin)
+        if found < PARTITIONS:
+            admin.create_partitions({TOPIC: PARTITIONS})  # the new total, not how many more
+            print(f"Topic {TOPIC} had {found} partition and has {PARTITIONS} now.")
+        else:
+            print(f"Topic {TOPIC} already has {found} partitions: nothing to do.")
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KafkaError as error:
+        sys.exit(f"Kafka at {SERVER} did not give topic {TOPIC} its partitions: {error}. Is Kafka up?")
