@@ -7,7 +7,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from swordlab import endpoints
 from swordlab.errors import LabError
+from swordlab.places import State
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -16,10 +18,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command; every failure that is foreseen is one message without a traceback."""
     arguments = parser().parse_args(argv)
     try:
-        from swordlab.cluster import local
-        from swordlab.places import State
-
-        local.adopt(State.current())
+        endpoints.adopt(State.current().root)
         return int(arguments.run(arguments))
     except LabError as error:
         print(f"swordlab: {error}", file=sys.stderr)
@@ -125,7 +124,6 @@ def engine(arguments: argparse.Namespace) -> int:
 
 def toolbox(_: argparse.Namespace) -> int:
     from swordlab import launch
-    from swordlab.places import State
 
     launch.supervise(State.current(), {})
 

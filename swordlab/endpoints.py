@@ -4,8 +4,13 @@ A port is an environment variable, so that a second cluster can have its own. do
 names; `tests/test_compose.py` holds the two lists against each other.
 """
 
+import contextlib
+import json
 import os
 from collections.abc import Mapping
+from pathlib import Path
+
+from swordlab import hosts
 
 PORTS: dict[str, int] = {
     "FLASK_PORT": 5000,
@@ -25,6 +30,17 @@ PORTS: dict[str, int] = {
 
 HOSTS = ("kafka", "cloudera", "presto", "mids", "spark")
 """The host names of the services, as the report uses them."""
+
+KEPT = "cluster.json"
+"""The file of a state folder in which a cluster's ports are kept."""
+
+
+def adopt(folder: Path) -> None:
+    """Use the ports that the cluster in this state folder was started with wherever the environment names none."""
+    os.environ.setdefault(hosts.VARIABLE, " ".join(HOSTS))
+    with contextlib.suppress(OSError, ValueError):
+        for name, port in json.loads((folder / KEPT).read_text())["ports"].items():
+            os.environ.setdefault(name, str(port))
 
 
 def ports(environ: Mapping[str, str] | None = None) -> dict[str, int]:

@@ -10,14 +10,15 @@ import socket
 from pathlib import Path
 from typing import Any
 
+from swordlab import files
+
 LOOPBACK = "127.0.0.1"
 VARIABLE = "SWORDLAB_HOSTS"
 
 
 def write_hosts_file(path: Path, names: tuple[str, ...]) -> Path:
     """Write a hosts file with every name on loopback; the JVM then asks nothing else."""
-    path.write_text(f"{LOOPBACK} localhost {' '.join(names)} {socket.gethostname()}\n")
-    return path
+    return files.write(path, f"{LOOPBACK} localhost {' '.join(names)} {socket.gethostname()}\n")
 
 
 def install() -> None:

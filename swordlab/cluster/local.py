@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-from swordlab import endpoints, engines, fetch, hosts, launch
+from swordlab import endpoints, engines, fetch, files, launch
 from swordlab.cluster import compose
 from swordlab.cluster.compose import Service
 from swordlab.cluster.supervisor import Program, ProgramInfo, Supervisor
@@ -124,7 +124,7 @@ class LocalCluster:
     def _remember(self, file: Path) -> None:
         """Keep ports and compose file, so that later commands find this cluster without being told again."""
         kept = {"compose": str(file), "ports": endpoints.ports()}
-        (self.state.root / "cluster.json").write_text(json.dumps(kept, indent=1))
+        files.write(self.state.root / endpoints.KEPT, json.dumps(kept, indent=1))
 
     @contextlib.contextmanager
     def exclusively(self, what: str) -> Iterator[None]:
@@ -306,14 +306,6 @@ def programs_of(service: Service) -> list[Program]:
     """The supervised programs of one service."""
     environment = endpoints.environment({**os.environ, **service.environment}) | dict(service.environment)
     return [launch.engine_program(name, service.name, environment) for name in service.engines]
-
-
-def adopt(state: State) -> None:
-    """Use the ports that the cluster was started with wherever the environment names none."""
-    os.environ.setdefault(hosts.VARIABLE, " ".join(endpoints.HOSTS))
-    with contextlib.suppress(OSError, ValueError):
-        for name, port in json.loads((state.root / "cluster.json").read_text())["ports"].items():
-            os.environ.setdefault(name, str(port))
 
 
 def is_free(port: int) -> bool:

@@ -22,6 +22,7 @@ from typing import Any
 import psutil
 from supervisor.xmlrpc import SupervisorTransport
 
+from swordlab import files
 from swordlab.errors import LabError
 from swordlab.places import CHECKOUT, State, path_with_tools
 
@@ -156,8 +157,8 @@ class Supervisor:
     def define(self, programs: Mapping[str, Program], *, foreground: bool = False) -> None:
         """Make `programs` the definitions; a running program that changed or is gone is stopped."""
         stored = json.dumps({name: asdict(program) for name, program in programs.items()}, indent=1)
-        _replace(self.state.root / "programs.json", stored)
-        _replace(self.state.root / "supervisord.conf", self._configuration(programs, foreground))
+        files.write(self.state.root / "programs.json", stored)
+        files.write(self.state.root / "supervisord.conf", self._configuration(programs, foreground))
         if self.is_running():
             self._reload()
 
@@ -312,13 +313,6 @@ class Supervisor:
 def _literal(value: object) -> str:
     """A text in supervisord's format, where % begins an expression."""
     return str(value).replace("%", "%%")
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a file in one step, so that a Ctrl-C leaves the old or the new one."""
-    scratch = path.with_name(f"{path.name}.{os.getpid()}")
-    scratch.write_text(text)
-    scratch.replace(path)
 
 
 def _tree(pid: int) -> list[psutil.Process]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 from xml.sax.saxutils import escape
 
-from swordlab import endpoints
+from swordlab import endpoints, files
 from swordlab.places import State
 
 PROBE_TIMEOUT = 2.0  # seconds
@@ -89,8 +89,8 @@ class Engine(ABC):
 
 def properties(path: Path, values: Mapping[str, object]) -> Path:
     """Write a Java properties file."""
-    path.write_text("".join(f"{key}={str(value).replace(chr(92), chr(92) * 2)}\n" for key, value in values.items()))
-    return path
+    lines = (f"{key}={str(value).replace(chr(92), chr(92) * 2)}\n" for key, value in values.items())
+    return files.write(path, "".join(lines))
 
 
 def site_xml(path: Path, values: Mapping[str, object]) -> Path:
@@ -99,5 +99,4 @@ def site_xml(path: Path, values: Mapping[str, object]) -> Path:
         f"  <property><name>{key}</name><value>{escape(str(value))}</value></property>\n"
         for key, value in values.items()
     )
-    path.write_text(f"<configuration>\n{entries}</configuration>\n")
-    return path
+    return files.write(path, f"<configuration>\n{entries}</configuration>\n")
