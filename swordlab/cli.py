@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 from swordlab import endpoints
 from swordlab.errors import LabError
@@ -60,7 +61,7 @@ def parser() -> argparse.ArgumentParser:
     sub = add("run", run, "become a supervised program")
     sub.add_argument("name")
     sub = add("tool", tool, "run one of the tools that the report names")
-    sub.add_argument("name", choices=("ab", "kafkacat", "spark-submit"))
+    sub.add_argument("name", choices=("hadoop", "hive", "presto", "spark-submit"))
     sub.add_argument("arguments", nargs=argparse.REMAINDER)
     add("class-data", class_data, "save class-data archives of the running engines, for faster starts")
     return top
@@ -150,15 +151,11 @@ def class_data(_: argparse.Namespace) -> int:
     return 0
 
 
-def tool(arguments: argparse.Namespace) -> int:
-    if arguments.name == "spark-submit":
-        from swordlab.engines import spark
+def tool(arguments: argparse.Namespace) -> NoReturn:
+    from swordlab.tools import clients
 
-        spark.become_submit(arguments.arguments)
-    if arguments.name == "ab":
-        from swordlab.tools import ab
+    if arguments.name in clients.CLIENTS:
+        clients.become(arguments.name, arguments.arguments)
+    from swordlab.engines import spark
 
-        return ab.main(arguments.arguments)
-    from swordlab.tools import kafkacat
-
-    return kafkacat.main(arguments.arguments)
+    spark.become_submit(arguments.arguments)

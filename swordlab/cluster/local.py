@@ -23,6 +23,7 @@ from swordlab.cluster.supervisor import Program, ProgramInfo, Supervisor
 from swordlab.engines import Engine, java
 from swordlab.errors import LabError, UsageError
 from swordlab.places import CHECKOUT, State
+from swordlab.tools import clients
 
 COMPOSE_FILE = CHECKOUT / "docker-compose.yml"
 READY_WITHIN = 180.0  # seconds
@@ -205,17 +206,28 @@ class LocalCluster:
         return found
 
     def save_class_data(self) -> None:
-        """Have each running engine write its class-data archive, where there is none yet."""
+        """Have each running engine, and each client of one, write its class-data archive where there is none yet."""
         info = self.supervisor.info()
-        for program in self.supervisor.programs().values():
-            engine = self._engine(program)
-            if engine and program.name in info and info[program.name].is_up:
-                java.save_archive(engine, info[program.name].pid)
+        for engine in self._running_engines():
+            java.save_archive(engine, info[engine.name].pid)
+        for client in self._running_clients():
+            if not client.archive.exists():
+                client.save_archive(self.state)
+
+    def _running_engines(self) -> list[Engine]:
+        info = self.supervisor.info()
+        found = map(self._engine, self.supervisor.programs().values())
+        return [engine for engine in found if engine and engine.name in info and info[engine.name].is_up]
+
+    def _running_clients(self) -> list[clients.Client]:
+        names = {engine.name for engine in self._running_engines()}
+        return [client for client in clients.CLIENTS.values() if client.engine in names]
 
     def save_class_data_later(self) -> None:
         """The same beside whatever comes next: it takes some seconds, once."""
-        programs = self.supervisor.programs().values()
-        if all(java.archive(engine).exists() for engine in map(self._engine, programs) if engine):
+        archives = [java.archive(engine) for engine in self._running_engines()]
+        archives += [client.archive for client in self._running_clients()]
+        if all(archive.exists() for archive in archives):
             return
         subprocess.Popen(
             [sys.executable, "-m", "swordlab", "class-data"],

@@ -20,6 +20,12 @@ SYSTEM_CLASSES = (
 """What Hadoop's class loader takes from Hadoop, and (with a minus) what from Hive's own jars."""
 
 
+def flat_jars() -> list[Path]:
+    """Hadoop's client and Hive on one classpath; Hadoop's logging wins over Hive's older one."""
+    own = artifacts.jars("hive", without=("log4j-slf4j", "slf4j-api", "log4j:log4j", "logging.log4j"))
+    return [*client_jars(), *own, *artifacts.spark_jars("commons-lang3-*")]
+
+
 class Hive(Engine):
     """What both have in common: hive-site.xml and the packages that Hive reaches into."""
 
@@ -86,9 +92,8 @@ class Metastore(Hive):
     ports = ("METASTORE_PORT",)
 
     def classpath(self) -> list[Path]:
-        """A flat classpath; Hadoop's logging wins over Hive's older one."""
-        own = artifacts.jars("hive", without=("log4j-slf4j", "slf4j-api", "log4j:log4j", "logging.log4j"))
-        return [*client_jars(), *own, *artifacts.spark_jars("commons-lang3-*")]
+        """A flat classpath."""
+        return flat_jars()
 
     def options(self) -> list[str]:
         """Derby writes its own log into the logs folder."""

@@ -87,11 +87,13 @@ def command(engine: Engine) -> list[str]:
     ]
 
 
-def tool_command(state: State, classpath: list[Path], main: str, arguments: list[str]) -> list[str]:
+def tool_command(
+    state: State, classpath: list[Path], main: str, arguments: list[str], archive: Path | None = None
+) -> list[str]:
     """The command line of a short-lived Java program of this cluster, such as hadoop fs."""
     return [
         *_common(state),
-        "-Xshare:auto",
+        *_share(archive if archive and archive.exists() else base_archive()),
         "-Xmx256m",
         "-cp",
         ":".join(map(str, classpath)),
@@ -121,6 +123,8 @@ def log_option(state: State) -> str:
             "status": "error",
             "rootLogger.level": "WARN",
             "rootLogger.appenderRef.console.ref": "console",
+            "logger.native.name": "org.apache.hadoop.util.NativeCodeLoader",  # says that it works without C code
+            "logger.native.level": "ERROR",
             "appender.console.type": "Console",
             "appender.console.name": "console",
             "appender.console.target": "SYSTEM_ERR",
@@ -132,10 +136,15 @@ def log_option(state: State) -> str:
 
 
 def archive(engine: Engine) -> Path:
-    """The class-data archive of an engine. Its name changes with Java, the lock and the classpath."""
-    made_from = f"{home()} {LOCK.read_text()} {engine.classpath()} {LEAN}"
+    """The class-data archive of an engine."""
+    return archive_path(engine.name, engine.classpath())
+
+
+def archive_path(name: str, classpath: list[Path]) -> Path:
+    """The class-data archive of a program. Its name changes with Java, the lock and the classpath."""
+    made_from = f"{home()} {LOCK.read_text()} {classpath} {LEAN}"
     key = hashlib.sha256(made_from.encode()).hexdigest()[:16]
-    return cache_folder() / "class-data" / f"{engine.name}-{key}.jsa"
+    return cache_folder() / "class-data" / f"{name}-{key}.jsa"
 
 
 def base_archive() -> Path:
@@ -156,12 +165,16 @@ def base_archive() -> Path:
 
 def _sharing(engine: Engine) -> list[str]:
     """Use the engine's archive, or record which classes it loads so that one can be made."""
+    if archive(engine).exists():
+        return _share(archive(engine))
+    return [*_share(base_archive()), *([] if os.environ.get(STOCK_VARIABLE) else ["-XX:+RecordDynamicDumpInfo"])]
+
+
+def _share(file: Path) -> list[str]:
+    """Use an archive, and say nothing where that is not possible."""
     if os.environ.get(STOCK_VARIABLE):
         return []
-    quiet = ["-Xlog:cds=off", "-Xlog:cds+dynamic=off"]
-    if archive(engine).exists():
-        return [f"-XX:SharedArchiveFile={archive(engine)}", *quiet]
-    return [f"-XX:SharedArchiveFile={base_archive()}", "-XX:+RecordDynamicDumpInfo", *quiet]
+    return [f"-XX:SharedArchiveFile={file}", "-Xlog:cds=off", "-Xlog:cds+dynamic=off"]
 
 
 def save_archive(engine: Engine, pid: int) -> None:

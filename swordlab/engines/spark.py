@@ -2,6 +2,7 @@
 
 import os
 import sys
+from typing import NoReturn
 
 from swordlab import artifacts, endpoints
 from swordlab.engines import java
@@ -70,7 +71,7 @@ def submit_command() -> str:
     return str(artifacts.spark_home() / "bin" / "spark-submit")
 
 
-def become_submit(arguments: list[str]) -> None:
+def become_submit(arguments: list[str]) -> NoReturn:
     """`spark-submit` of the lab: the real one, with the lab's configuration."""
     os.environ.update(environment(State.current()))
     os.execv(submit_command(), [submit_command(), *arguments])
