@@ -4,7 +4,7 @@ VENV   := .swordlab/venv/bin
 LAB    := $(VENV)/python -m swordlab
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test demo up down status logs clean test lint
+.PHONY: help setup setup-test demo up down status logs shell clean test lint
 
 help: ## this list
 	@sed -n 's/^\([a-z][a-zA-Z-]*\):[^#]*## \(.*\)/  make \1 — \2/p' Makefile
@@ -29,6 +29,9 @@ status: setup ## service, health, port, memory, uptime
 
 logs: setup ## follow one service's log: make logs SERVICE=kafka
 	@$(LAB) logs "$(SERVICE)"
+
+shell: setup ## a shell in which the report's commands work as typed
+	@$(LAB) shell
 
 clean: setup ## stop the cluster and delete its data (asks first)
 	@$(LAB) clean

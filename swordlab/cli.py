@@ -63,6 +63,7 @@ def parser() -> argparse.ArgumentParser:
     sub = add("tool", tool, "run one of the tools that the report names")
     sub.add_argument("name", choices=("hadoop", "hive", "presto", "spark-submit"))
     sub.add_argument("arguments", nargs=argparse.REMAINDER)
+    add("shell", shell, "a shell in which the report's commands work as typed")
     add("class-data", class_data, "save class-data archives of the running engines, for faster starts")
     return top
 
@@ -142,6 +143,12 @@ def run(arguments: argparse.Namespace) -> int:
     from swordlab import launch
 
     launch.run(arguments.name)
+
+
+def shell(_: argparse.Namespace) -> NoReturn:
+    from swordlab.tools import shell
+
+    shell.become_shell()
 
 
 def class_data(_: argparse.Namespace) -> int:
