@@ -56,7 +56,7 @@ def room_for(wanted: list[Artifact]) -> None:
     """Refuse to begin when the disk cannot hold what is to come."""
     folder = cache_folder()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.resolve().mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         raise LabError(

@@ -1,26 +1,68 @@
 """Where things are: the checkout, the state folder of a cluster, the download cache."""
 
+import contextlib
+import hashlib
 import os
+import re
+import stat
 import sys
+import tempfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
+
+from swordlab.errors import LabError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+PLAIN = re.compile(r"[A-Za-z0-9_./+-]*")
+"""A path that every engine takes: Hadoop stumbles over a space or %, a classpath over a colon, Java over letters that
+the locale does not have."""
 
 
 def cache_folder() -> Path:
     """The download cache, shared between checkouts (`SWORDLAB_CACHE` moves it)."""
-    if given := os.environ.get("SWORDLAB_CACHE"):
-        return Path(given).expanduser().resolve()
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "swordlab"
+    given = os.environ.get("SWORDLAB_CACHE")
+    return plain(Path(given).expanduser() if given else Path(base) / "swordlab")
 
 
 def state_folder() -> Path:
     """The state folder of the cluster in use (`SWORDLAB_STATE` chooses another)."""
     given = os.environ.get("SWORDLAB_STATE")
-    return Path(given).expanduser().resolve() if given else CHECKOUT / ".swordlab" / "cluster"
+    return plain(Path(given).expanduser() if given else CHECKOUT / ".swordlab" / "cluster")
+
+
+def plain(folder: Path) -> Path:
+    """`folder` itself, or a link to it where its path is not PLAIN."""
+    folder = folder.resolve()
+    if PLAIN.fullmatch(str(folder)):
+        return folder
+    link = private_folder() / short_name(folder)
+    with contextlib.suppress(FileExistsError):
+        link.symlink_to(folder)
+    return link
+
+
+def short_name(folder: Path) -> str:
+    """A name for a folder, made of its path."""
+    return hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]
+
+
+def private_folder() -> Path:
+    """A folder of this user alone, with a short path: a socket's path has about 100 characters."""
+    base = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
+    folder = (base if os.access(base, os.W_OK) else Path(tempfile.gettempdir())) / f"swordlab-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) != 0o700 or not stat.S_ISDIR(found.st_mode):
+        raise LabError(f"{folder} is not a private folder of yours", f"look at it, then remove it: rm -r {folder}")
+    return folder
 
 
 def path_with_tools() -> str:
@@ -68,3 +110,9 @@ class State:
     def log(self, program: str) -> Path:
         """The log of one program."""
         return self.logs / f"{program}.log"
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """A TOML file's content. Raises OSError, UnicodeDecodeError or ValueError for what it cannot read."""
+    content: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
+    return content

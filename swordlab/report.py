@@ -41,7 +41,7 @@ def duration(seconds: float) -> str:
 
 def clean(cluster: LocalCluster, *, ask: bool) -> int:
     """Say what will be deleted, ask, delete."""
-    root = cluster.state.root
+    root = cluster.state.root.resolve()
     if not root.exists():
         console.say(f"Nothing to delete: there is no {root}.")
         return 0

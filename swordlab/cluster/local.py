@@ -109,7 +109,7 @@ class LocalCluster:
 
     def _check_disk(self) -> None:
         try:
-            self.state.root.mkdir(parents=True, exist_ok=True)
+            self.state.root.resolve().mkdir(parents=True, exist_ok=True)
             free = shutil.disk_usage(self.state.root).free
         except OSError as error:
             raise LabError(
@@ -130,7 +130,7 @@ class LocalCluster:
     @contextlib.contextmanager
     def exclusively(self, what: str) -> Iterator[None]:
         """One `up` or `down` of a cluster at a time; a second one is told who is at work and ends."""
-        self.state.root.mkdir(parents=True, exist_ok=True)
+        self.state.root.resolve().mkdir(parents=True, exist_ok=True)
         with (self.state.root / "lock").open("a+") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -241,7 +241,7 @@ class LocalCluster:
     def clean(self) -> None:
         """Stop everything and delete topics, files, tables, logs: the state folder."""
         self.down()
-        shutil.rmtree(self.state.root)
+        shutil.rmtree(self.state.root.resolve())
 
 
 class Starting:

@@ -8,10 +8,8 @@ import contextlib
 import hashlib
 import json
 import os
-import stat
 import subprocess
 import sys
-import tempfile
 import time
 import xmlrpc.client
 from collections.abc import Iterator, Mapping
@@ -24,7 +22,7 @@ from supervisor.xmlrpc import SupervisorTransport
 
 from swordlab import files
 from swordlab.errors import LabError
-from swordlab.places import CHECKOUT, State, path_with_tools
+from swordlab.places import CHECKOUT, State, path_with_tools, private_folder, short_name
 
 STOP_SECONDS = 10  # then a program is killed
 STARTED_WITHIN = 10.0  # seconds for supervisord to answer
@@ -195,15 +193,8 @@ class Supervisor:
     # the daemon
 
     def socket(self) -> Path:
-        """supervisord's socket, in a private folder with a short path: a socket's path has about 100 characters."""
-        key = hashlib.sha256(str(self.state.root).encode()).hexdigest()[:12]
-        base = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
-        folder = (base if os.access(base, os.W_OK) else Path(tempfile.gettempdir())) / f"swordlab-{os.getuid()}"
-        folder.mkdir(mode=0o700, exist_ok=True)
-        found = folder.lstat()
-        if found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) != 0o700 or not stat.S_ISDIR(found.st_mode):
-            raise LabError(f"{folder} is not a private folder of yours", f"look at it, then remove it: rm -r {folder}")
-        return folder / f"{key}.sock"
+        """supervisord's socket."""
+        return private_folder() / f"{short_name(self.state.root.resolve())}.sock"
 
     @property
     def call(self) -> Any:

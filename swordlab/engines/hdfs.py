@@ -34,8 +34,8 @@ class Hdfs(Engine):
         return {
             "fs.defaultFS": self.endpoint("HDFS_URL"),
             "hadoop.tmp.dir": self.state.tmp / "hadoop",
-            "dfs.namenode.name.dir": f"file://{_uri(self.state.data / 'namenode')}",
-            "dfs.datanode.data.dir": f"file://{_uri(self.state.data / 'datanode')}",
+            "dfs.namenode.name.dir": (self.state.data / "namenode").as_uri(),
+            "dfs.datanode.data.dir": (self.state.data / "datanode").as_uri(),
             "dfs.replication": 1,
             "dfs.permissions.enabled": "false",
             "dfs.namenode.rpc-bind-host": self.bind,
@@ -99,7 +99,3 @@ class DataNode(Hdfs):
         self.get_json(self.port("DATANODE_HTTP_PORT"), "/jmx?qry=java.lang:type=Runtime")
         if not self.bean(LIVE_DATANODES)["NumLiveDataNodes"]:
             raise NotReady("not registered with the NameNode yet")
-
-
-def _uri(path: Path) -> str:
-    return path.as_uri().removeprefix("file://")

@@ -1,6 +1,7 @@
 """Spark: how a driver is submitted. No server runs; each driver is a process of its own (local[2])."""
 
 import os
+import shlex
 import sys
 from typing import NoReturn
 
@@ -12,7 +13,7 @@ from swordlab.places import State
 SHIM = """#!/bin/sh
 # drop the module that this Java lacks and Spark only uses when it is there
 for a; do shift; [ "$a" = --add-modules=jdk.incubator.vector ] || set -- "$@" "$a"; done
-exec "{java}" "$@"
+exec {java} "$@"
 """
 STREAM_COMMIT = "org.apache.spark.sql.execution.datasources.SQLHadoopMapReduceCommitProtocol"
 
@@ -20,7 +21,7 @@ STREAM_COMMIT = "org.apache.spark.sql.execution.datasources.SQLHadoopMapReduceCo
 def environment(state: State) -> dict[str, str]:
     """Write the driver's configuration; return the variables with which spark-submit runs."""
     shim = state.folder("conf/java/bin") / "java"
-    shim.write_text(SHIM.format(java=java.executable()))
+    shim.write_text(SHIM.format(java=shlex.quote(java.executable())))
     shim.chmod(0o755)
     folder = state.folder("conf/spark")
     properties(folder / "spark-defaults.conf", defaults(state))
