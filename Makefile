@@ -2,9 +2,10 @@
 PYTHON ?= python3
 VENV   := .swordlab/venv/bin
 LAB    := $(VENV)/python -m swordlab
+TREE   ?= labs
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test demo up down status logs shell clean test lint
+.PHONY: help setup setup-test demo up down status logs shell clean progress check test lint
 
 help: ## this list
 	@sed -n 's/^\([a-z][a-zA-Z-]*\):[^#]*## \(.*\)/  make \1 — \2/p' Makefile
@@ -36,9 +37,36 @@ shell: setup ## a shell in which the report's commands work as typed
 clean: setup ## stop the cluster and delete its data (asks first)
 	@$(LAB) clean
 
+lab-%: setup ## bring up what lab N needs and say what to do
+	@$(LAB) lab $*
+
+check-%: setup ## check lab N on the running engines
+	@$(LAB) check $* --tree "$(TREE)"
+
+watch-%: setup ## check lab N again whenever you save
+	@$(LAB) watch $*
+
+hint-%: setup ## one hint more for lab N
+	@$(LAB) hint $*
+
+reset-%: setup ## lab N's starter again; your file is kept aside
+	@$(LAB) reset $*
+
+solution-%: setup ## the solution of lab N in place of yours, which is kept aside (asks first)
+	@$(LAB) solution $* $(if $(YES),--yes)
+
+catch-up-%: setup ## the earlier labs' solutions, so that you can begin at lab N
+	@$(LAB) catch-up $*
+
+progress: setup ## the last result of each lab
+	@$(LAB) progress
+
+check: setup ## check all labs
+	@$(LAB) check --tree "$(TREE)" $(if $(JSON),--json "$(JSON)") $(if $(JUNITXML),--junitxml "$(JUNITXML)")
+
 lint: setup-test ## ruff and mypy
-	@$(VENV)/ruff check swordlab tests
-	@$(VENV)/ruff format --check swordlab tests
+	@$(VENV)/ruff check swordlab checks tests
+	@$(VENV)/ruff format --check swordlab checks tests
 	@$(VENV)/mypy
 
 test: lint ## lint, types, and the tests on the real engines

@@ -1,16 +1,10 @@
 """engines.lock: which archives each engine is made of, their size and SHA-256, and where the cache keeps them."""
 
-import sys
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from swordlab.places import CHECKOUT, cache_folder
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from swordlab.places import CHECKOUT, cache_folder, read_toml
 
 LOCK = CHECKOUT / "engines.lock"
 
@@ -55,8 +49,7 @@ class Artifact:
 @cache
 def sections() -> dict[str, list[Artifact]]:
     """The artifacts of each section of engines.lock, in the order in which they stand there."""
-    with LOCK.open("rb") as file:
-        lock = tomllib.load(file)
+    lock = read_toml(LOCK)
     return {
         section: [Artifact(coordinate, entry["size"], entry["sha256"]) for coordinate, entry in entries.items()]
         for section, entries in lock.items()

@@ -14,6 +14,16 @@ from swordlab.places import State
 
 Command = Callable[[argparse.Namespace], int]
 
+LOOP = {
+    "lab": "bring up what a lab needs and say what to do",
+    "hint": "one hint more",
+    "watch": "check again whenever a file is saved",
+    "reset": "bring the starter back; your file is kept aside",
+    "solution": "put the solution in place; your file is kept aside",
+    "catch-up": "let the solutions of the earlier labs run, to begin at this lab",
+}
+"""The commands of the student's loop that take the number of a lab."""
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; every failure that is foreseen is one message without a traceback."""
@@ -53,6 +63,17 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--yes", action="store_true", help="do not ask")
     sub = add("demo", demo, "run the whole pipeline and print the report's section 9")
     sub.add_argument("--tree", default="solutions", help="labs or solutions")
+    for name, text in LOOP.items():
+        sub = add(name, loop_command, text)
+        sub.set_defaults(name=name)
+        sub.add_argument("number", type=int)
+    commands.choices["solution"].add_argument("--yes", action="store_true", help="do not ask")
+    sub = add("check", check, "check labs (all when none is named)")
+    sub.add_argument("numbers", nargs="*", type=int)
+    sub.add_argument("--tree", type=Path, default=Path("labs"), help="labs, solutions, or another folder of labs")
+    sub.add_argument("--json", type=Path, help="write the results as JSON")
+    sub.add_argument("--junitxml", type=Path, help="write the results as JUnit XML")
+    add("progress", progress, "the last result of each lab")
     sub = add("engine", engine, "run engines: the command of a service")
     sub.add_argument("names", nargs="+")
     add("toolbox", toolbox, "run a student's programs: the command of a service")
@@ -116,6 +137,29 @@ def demo(arguments: argparse.Namespace) -> int:
     from swordlab import demo
 
     return demo.run(arguments.tree)
+
+
+def loop_command(arguments: argparse.Namespace) -> int:
+    from swordlab import loop
+
+    if arguments.name == "solution":
+        return loop.solution(arguments.number, ask=not arguments.yes)
+    command: Callable[[int], int] = getattr(
+        loop, {"lab": "begin"}.get(arguments.name, arguments.name.replace("-", "_"))
+    )
+    return command(arguments.number)
+
+
+def check(arguments: argparse.Namespace) -> int:
+    from swordlab import loop
+
+    return loop.check(arguments.numbers, arguments.tree.resolve(), arguments.json, arguments.junitxml)
+
+
+def progress(_: argparse.Namespace) -> int:
+    from swordlab import loop
+
+    return loop.progress()
 
 
 def engine(arguments: argparse.Namespace) -> int:

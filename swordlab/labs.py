@@ -1,7 +1,6 @@
 """The labs: each folder below labs/ with a manifest, lab.toml (format: lab.schema.json). Nothing else lists them."""
 
 import json
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,12 +9,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from swordlab.errors import LabError, UsageError
-from swordlab.places import CHECKOUT
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from swordlab.places import CHECKOUT, read_toml
 
 LABS = CHECKOUT / "labs"
 SOLUTIONS = CHECKOUT / "solutions"
@@ -129,8 +123,8 @@ def read(path: Path) -> Lab:
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        values: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        values = read_toml(path)
+    except (OSError, ValueError) as error:
         raise LabError(f"{path}: {error}", "mend the manifest") from None
     schema = json.loads((Path(__file__).parent / "lab.schema.json").read_text())
     for wrong in Draft202012Validator(schema).iter_errors(values):

@@ -1,0 +1,82 @@
+"""The student's programs while they are checked: running today's file, and nobody else's."""
+
+import socket
+from contextlib import closing, suppress
+
+import psutil
+
+from swordlab import endpoints
+from swordlab.cluster.local import holder_of
+from swordlab.grading import trouble
+from swordlab.grading.verdict import CheckFailed, NotChecked, wait_for
+from swordlab.labs import Lab, Program
+from swordlab.work import Work
+
+STARTS_WITHIN = 25.0  # seconds
+
+
+def require_serving(work: Work, lab: Lab, program: Program, port_variable: str) -> None:
+    """Return once the program listens on its port; CheckFailed when it ends or does not, or another one does."""
+    if missing := trouble.missing_file(work, lab):
+        raise CheckFailed("a program to run", missing, str(work.folder(lab)), missing, f"make reset-{lab.number}")
+    port = int(endpoints.url(port_variable))
+    wait_for(lambda: listens(port) or has_ended(work, program), STARTS_WITHIN)
+    if has_ended(work, program) and not work.started_by_hand(lab, program):
+        cause = trouble.cause_of(work, lab, program.name)
+        if "listens on the port" in cause:
+            cause = f"port {port} is taken by {holder_of(port)}: stop that program"
+        raise _not_serving(program, port, "it ended", cause)
+    if not listens(port):
+        cause = trouble.cause_of(work, lab, program.name) or elsewhere(work, program)
+        raise _not_serving(program, port, "it runs, but does not listen there", cause)
+    owners = own_processes(work, program) | {process.pid for process in work.started_by_hand(lab, program)}
+    if not listening().get(port, set()) & owners:
+        raise NotChecked(
+            f"port {port} is answered by another program than {program.name}: {holder_of(port)}",
+            f"stop that program, then make check-{lab.number}",
+        )
+
+
+def _not_serving(program: Program, port: int, found: str, cause: str) -> CheckFailed:
+    return CheckFailed(
+        f"{program.name} answers on port {port}", found, "the program's log", cause, f"make logs SERVICE={program.name}"
+    )
+
+
+def listens(port: int) -> bool:
+    """Whether something takes connections on a loopback port."""
+    with closing(socket.socket()) as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def has_ended(work: Work, program: Program) -> bool:
+    """Whether the supervisor has given the program up."""
+    found = trouble.info_of(work, program.name)
+    return found is None or found.gave_up
+
+
+def own_processes(work: Work, program: Program) -> set[int]:
+    """The supervised program's process and all that it started."""
+    found = trouble.info_of(work, program.name)
+    with suppress(psutil.Error):
+        if found and found.pid:
+            process = psutil.Process(found.pid)
+            return {process.pid, *(child.pid for child in process.children(recursive=True))}
+    return set()
+
+
+def listening() -> dict[int, set[int]]:
+    """Port -> the processes that listen on it, as far as this user may see them."""
+    found: dict[int, set[int]] = {}
+    for entry in psutil.net_connections("tcp"):
+        if entry.status == psutil.CONN_LISTEN and entry.pid and entry.laddr:
+            found.setdefault(entry.laddr.port, set()).add(entry.pid)
+    return found
+
+
+def elsewhere(work: Work, program: Program) -> str:
+    """Where the program listens instead."""
+    pids = own_processes(work, program)
+    ports = sorted(port for port, listeners in listening().items() if listeners & pids)
+    return f"it listens on port {', '.join(map(str, ports))} instead" if ports else "it has not started to listen yet"
