@@ -223,6 +223,7 @@ def print_pages() -> None:
 Running now: the cluster, the game and both streams. Pages to open:
   the game    {url["FLASK_URL"]}/join_guild
   NameNode    http://localhost:{url["NAMENODE_HTTP_PORT"]}/
+  HiveServer2 http://localhost:{url["HIVE_HTTP_PORT"]}/
   Spark       http://localhost:{url["SPARK_UI_PORT"]}/
   Presto      http://localhost:{url["PRESTO_PORT"]}/ui/
 Stop it with: make down""")

@@ -14,8 +14,8 @@ PATCHED_CLASS = "org/apache/hadoop/hive/ql/exec/SerializationUtilities$ArrayList
 
 SYSTEM_CLASSES = (
     "-org.apache.hadoop.hive.,-org.apache.hadoop.fs.ProxyFileSystem,-org.apache.hadoop.fs.ProxyLocalFileSystem,"
-    "java.,javax.accessibility.,-javax.jdo.,-javax.servlet.,-javax.transaction.,javax.,org.xml.sax.,org.w3c.dom.,"
-    "org.apache.hadoop.,org.slf4j.,org.apache.logging.log4j.,org.apache.commons.logging."
+    "java.,javax.accessibility.,-javax.el.,-javax.jdo.,-javax.servlet.,-javax.transaction.,javax.,"
+    "org.xml.sax.,org.w3c.dom.,org.apache.hadoop.,org.slf4j.,org.apache.logging.log4j.,org.apache.commons.logging."
 )
 """What Hadoop's class loader takes from Hadoop, and (with a minus) what from Hive's own jars."""
 
