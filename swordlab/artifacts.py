@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
+from swordlab.errors import LabError
 from swordlab.places import CHECKOUT, cache_folder, read_toml
 
 LOCK = CHECKOUT / "engines.lock"
@@ -51,9 +53,15 @@ def sections() -> dict[str, list[Artifact]]:
     """The artifacts of each section of engines.lock, in the order in which they stand there."""
     lock = read_toml(LOCK)
     return {
-        section: [Artifact(coordinate, entry["size"], entry["sha256"]) for coordinate, entry in entries.items()]
+        section: [_locked(coordinate, entry) for coordinate, entry in entries.items()]
         for section, entries in lock.items()
     }
+
+
+def _locked(coordinate: str, entry: dict[str, Any]) -> Artifact:
+    if set(entry) != {"size", "sha256"}:
+        raise LabError(f"{LOCK.name} has no size and SHA-256 of {coordinate}", "make lock")
+    return Artifact(coordinate, entry["size"], entry["sha256"])
 
 
 def everything() -> list[Artifact]:

@@ -85,6 +85,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("name", choices=("hadoop", "hive", "presto", "spark-submit"))
     sub.add_argument("arguments", nargs=argparse.REMAINDER)
     add("shell", shell, "a shell in which the report's commands work as typed")
+    add("lock", lock, "complete the lock files after an edit")
     add("class-data", class_data, "save class-data archives of the running engines, for faster starts")
     return top
 
@@ -193,6 +194,12 @@ def shell(_: argparse.Namespace) -> NoReturn:
     from swordlab.tools import shell
 
     shell.become_shell()
+
+
+def lock(_: argparse.Namespace) -> int:
+    from swordlab import lock
+
+    return lock.run()
 
 
 def class_data(_: argparse.Namespace) -> int:

@@ -4,6 +4,8 @@ import fcntl
 import hashlib
 import os
 import shutil
+import subprocess
+import sys
 import tarfile
 import tempfile
 import threading
@@ -215,22 +217,24 @@ def maven_repository() -> str:
 @cache
 def package_address(artifact: Artifact) -> str:
     """The address of a source archive on the package index that pip is configured for."""
-    import subprocess
-    import sys
-
     from pypi_simple import PYPI_SIMPLE_ENDPOINT, PyPISimple
 
-    asked = [sys.executable, "-m", "pip", "config", "get", "global.index-url"]
-    configured = (
-        os.environ.get("PIP_INDEX_URL")
-        or subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
-    )
+    configured = package_index()
     with PyPISimple(configured or PYPI_SIMPLE_ENDPOINT, session=session()) as index:
         page = index.get_project_page(artifact.coordinate.split(":")[1])
     for package in page.packages:
         if package.filename == artifact.relative_path:
             return str(package.url)
     raise LabError(f"{artifact.relative_path} is not on the package index {configured}", "set another index for pip")
+
+
+def package_index() -> str:
+    """The package index that pip is configured for; empty when it is pip's own default."""
+    asked = [sys.executable, "-m", "pip", "config", "get", "global.index-url"]
+    return (
+        os.environ.get("PIP_INDEX_URL")
+        or subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
+    )
 
 
 def no_network(artifact: Artifact, error: Exception) -> LabError:
