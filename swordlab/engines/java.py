@@ -14,7 +14,6 @@ from pathlib import Path
 import psutil
 
 from swordlab import endpoints, hosts
-from swordlab.artifacts import LOCK
 from swordlab.engines.base import Engine, properties
 from swordlab.errors import LabError
 from swordlab.places import State, cache_folder
@@ -141,8 +140,8 @@ def archive(engine: Engine) -> Path:
 
 
 def archive_path(name: str, classpath: list[Path]) -> Path:
-    """The class-data archive of a program. Its name changes with Java, the lock and the classpath."""
-    made_from = f"{home()} {LOCK.read_text()} {classpath} {LEAN}"
+    """The class-data archive of a program. Its name changes with Java and the classpath, whose paths name versions."""
+    made_from = f"{home()} {classpath} {LEAN}"
     key = hashlib.sha256(made_from.encode()).hexdigest()[:16]
     return cache_folder() / "class-data" / f"{name}-{key}.jsa"
 
