@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
@@ -115,7 +115,11 @@ class Topic:
     def send(self, *values: dict[str, Any] | bytes | None) -> None:
         """Write messages, events as JSON and bytes as they are; return when the broker has them all."""
         sent = [
-            self._producer.send(self.name, json.dumps(value).encode() if isinstance(value, dict) else value)
+            self._producer.send(
+                self.name,
+                json.dumps(value).encode() if isinstance(value, dict) else value,
+                key=b"none" if value is None else None,  # kafka-python sends no message without both
+            )
             for value in values
         ]
         for future in sent:
@@ -204,11 +208,3 @@ class Game:
             return session.request(
                 method, endpoints.url("FLASK_URL") + route, headers=dict(headers or {}), timeout=TIMEOUT, **more
             )
-
-
-def counted(values: Iterable[Any]) -> dict[Any, int]:
-    """How often each value comes, the most frequent first, then by name."""
-    counts: dict[Any, int] = {}
-    for value in values:
-        counts[value] = counts.get(value, 0) + 1
-    return dict(sorted(counts.items(), key=lambda pair: (-pair[1], str(pair[0]))))

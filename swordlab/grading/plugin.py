@@ -46,6 +46,12 @@ class Plugin:
     # what becomes of them
 
     @pytest.hookimpl
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """A module of checks that cannot be imported is the lab's fault, and said as such."""
+        if report.failed:
+            raise pytest.UsageError(f"{self.lab.check_file.name} cannot be imported: {report.longreprtext}")
+
+    @pytest.hookimpl
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Every check of the manifest is there and no other: an empty set must not count as full marks."""
         found, listed = {item.name for item in items}, set(self.lab.points)

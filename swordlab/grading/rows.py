@@ -31,7 +31,7 @@ class Table:
 
     name: str
     event_type: str
-    columns: Mapping[str, str]
+    columns: Mapping[str, str] = field(hash=False)
     """Name -> type in Hive's words, in order."""
 
     @property

@@ -1,0 +1,485 @@
+"""Lab 4: two streams take the events from the topic and add parquet files to HDFS.
+
+The checks write events straight to the topic, so that no other lab's work is needed, and read what lands.
+"""
+
+import itertools
+import json
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from contextlib import suppress
+
+import psutil
+import pytest
+
+from swordlab.grading import parquet, probes, programs, trouble
+from swordlab.grading.rows import GUILD_JOINS, SWORD_PURCHASES, TABLES, Rows
+from swordlab.grading.streams import batches, checkpoints, committed
+from swordlab.grading.verdict import CheckFailed, NotChecked, fail, require, wait_for
+
+LANDS_WITHIN = 75.0  # seconds: a driver's start, and a trigger that is too long must still show itself as that
+TRIGGER = 10.0  # seconds
+EXACT = 0.6  # seconds by which a trigger may fire late
+TRIGGER_SEEN_WITHIN = 32.0  # seconds
+EACH = 5  # events of each kind
+POLL = 0.3  # seconds
+MAKERS = {GUILD_JOINS: probes.join, SWORD_PURCHASES: probes.purchase}
+
+
+class Streams:
+    """The streams under observation: what was sent to the topic, and what has landed."""
+
+    def __init__(self, work, lab, topic, files, rng):
+        self.work, self.lab, self.topic, self.files, self.rng = work, lab, topic, files, rng
+        self.rows = Rows(files=files)
+        self.began = time.time()
+        self.sent = {table: [] for table in TABLES}
+        self.trickled = {table: [] for table in TABLES}
+        self.others = []
+
+    def send(self, count=EACH):
+        """Events of both kinds, two of each kind equal to the byte."""
+        for table, make in MAKERS.items():
+            fresh = [make(self.rng) for _ in range(count)]
+            self.sent[table] += [*fresh, fresh[0]]
+            self.topic.send(*fresh, fresh[0])
+
+    def send_others(self):
+        """What belongs in neither table."""
+        self.others += probes.others(self.rng)
+        self.topic.send(*self.others)
+
+    def landed(self, table):
+        """The rows of all events of this table."""
+        return self.rows.of(table, [event["Host"] for event in self.sent[table]])
+
+    def missing(self):
+        """The tables in which rows of sent events are missing."""
+        return [table for table in TABLES if len(self.landed(table)) < len(self.sent[table])]
+
+    def wait(self, seconds=LANDS_WITHIN):
+        """Until all that was sent has landed, or never will; return whether it has."""
+        seen = {}
+
+        def is_over():
+            listing = {table: [file["pathSuffix"] for file in self.files.data_files(table.folder)] for table in TABLES}
+            if listing != seen.get("listing"):
+                seen["listing"] = listing
+                seen["done"] = not self.missing()
+            return seen["done"] or self.hopeless()
+
+        wait_for(is_over, seconds, POLL)
+        return not self.missing()
+
+    def hopeless(self):
+        """Whether all that was sent has been read without landing, or no program is left to read it."""
+        if all(programs.has_ended(self.work, program) for program in self.lab.programs):
+            return not any(self.work.started_by_hand(self.lab, program) for program in self.lab.programs)
+        end = self.topic.end()
+        done = [self.batches(path) for path in self.active_checkpoints()]
+        return len(done) > 1 and all(has_read(past, end) for past in done) and bool(self.missing())
+
+    def active_checkpoints(self):
+        """The checkpoints in which a batch was committed since the check began."""
+        since = self.began * 1000
+        return [
+            path
+            for path in checkpoints(self.files)
+            if any(entry["modificationTime"] >= since for entry in self.files.entries(f"{path}/commits"))
+        ]
+
+    def batches(self, path):
+        """The committed batches of a checkpoint."""
+        last = committed(self.files, path)
+        return [batch for batch in batches(self.files, path, self.topic.name) if batch.number <= last]
+
+    def new_files(self, table):
+        """The data files that were written since the check began, with their content's footer."""
+        for file in self.files.data_files(table.folder):
+            if file["modificationTime"] >= self.began * 1000:
+                path = f"{table.folder}/{file['pathSuffix']}"
+                try:
+                    yield path, parquet.footer(self.files.read(path))
+                except parquet.NotParquet as error:
+                    raise not_parquet(path, error) from None
+
+
+def has_read(past, end):
+    """Whether the batches have read the topic up to `end`."""
+    return bool(past) and all(past[-1].ends.get(partition, 0) >= offset for partition, offset in end.items())
+
+
+def not_parquet(path, error):
+    """A file of another format."""
+    return CheckFailed("parquet files", str(error), path, "the sink's format is not parquet", "look at format(…)")
+
+
+@pytest.fixture(scope="session")
+def streams(work, lab, topic, files, rng):
+    """Both streams, after a wave of events: on return all rows have landed, or it is known that some do not."""
+    if missing := trouble.missing_file(work, lab):
+        raise CheckFailed("two programs to run", missing, str(work.folder(lab)), missing, f"make reset-{lab.number}")
+    topic.partitions()
+    streams = Streams(work, lab, topic, files, rng)
+    streams.others_before = {table: streams.rows.count(table, "host is null") for table in TABLES}
+    streams.send_others()
+    streams.send()
+    streams.wait()
+    return streams
+
+
+def why_not(streams, table):
+    """Why the rows of a table do not land, as far as it shows."""
+    other = next(each for each in TABLES if each is not table)
+    hosts = [event["Host"] for event in streams.sent[table]]
+    with suppress(CheckFailed):
+        if streams.rows.of(other, hosts):
+            return f"they are in {other.folder}: the paths or the filters are swapped, or a filter lets them through"
+    causes = [trouble.cause_of(streams.work, streams.lab, program.name) for program in streams.lab.programs]
+    ended = [program.name for program in streams.lab.programs if programs.has_ended(streams.work, program)]
+    if any(causes):
+        return "; ".join(filter(None, causes))
+    if ended:
+        return f"{' and '.join(ended)} ended: a batch, or nothing that waits for the stream (awaitTermination)"
+    if not streams.files.data_files(table.folder):
+        return f"no file is in {table.folder}: another path or topic, a filter that lets nothing through, or no start()"
+    return "the stream reads another topic, its filter lets nothing through, or the schema does not find the keys"
+
+
+def require_landed(streams, table, keys):
+    """Each event of the table is a row, with its own values."""
+    rows = streams.landed(table)
+    name = f"write_{'guild' if table is GUILD_JOINS else 'swords'}_stream"
+    require(
+        rows,
+        expected=f"{len(streams.sent[table])} rows of the probes' hosts in {table.folder}",
+        found="none",
+        where=f"Presto over {table.folder}",
+        cause=why_not(streams, table),
+        next=f"make logs SERVICE={name}",
+    )
+    by_host = {row["host"]: row for row in rows}
+    for event in streams.sent[table]:
+        row = by_host.get(event["Host"])
+        require(row, expected=f"a row of {event['Host']}", found="none", where=table.folder, cause="the row is missing")
+        wanted = {
+            "accept": event["Accept"],
+            "user_agent": event["User-Agent"],
+            "event_type": event["event_type"],
+            **{key: event[key] for key in keys},
+        }
+        for column, value in wanted.items():
+            require(
+                row[column] == value,
+                expected=f"{column} = {value!r}",
+                found=f"{column} = {row[column]!r}",
+                where=f"the row of {event['Host']} in {table.folder}",
+                cause="a field of the schema is not spelled as the event's key (User-Agent, Host, …)"
+                if row[column] is None
+                else "the column takes another key's value",
+            )
+        same = json.loads(row["raw_event"] or "null") == event
+        require(
+            same,
+            expected=f"raw_event = {event}",
+            found=row["raw_event"],
+            where=table.folder,
+            cause="raw_event is not the text of the message",
+        )
+        require(row["timestamp"], expected="the message's time in column timestamp", found="NULL", where=table.folder)
+
+
+def test_guild_joins_land(streams):
+    """A player's join lands in /tmp/guild_joins, with the player's guild."""
+    require_landed(streams, GUILD_JOINS, ["guild"])
+
+
+def test_sword_purchases_land(streams):
+    """A player's purchase lands in /tmp/sword_purchases, with sword and cost."""
+    require_landed(streams, SWORD_PURCHASES, ["sword_type", "sword_cost"])
+
+
+def test_only_events_of_their_kind_land(streams):
+    """Other events, broken messages and texts that only contain the word land in neither folder."""
+    for table in TABLES:
+        require_some(streams, table)
+        foreign = [event for event in streams.others if isinstance(event, dict)]
+        foreign += [event for other in TABLES if other is not table for event in streams.sent[other]]
+        kinds = {event["Host"]: event.get("event_type") for event in foreign}
+        found = [kinds[row["host"]] for row in streams.rows.of(table, list(kinds))]
+        require(
+            not found,
+            expected=f"only event_type {table.event_type} in {table.folder}",
+            found=f"rows of {sorted({str(kind) for kind in found})}",
+            where=f"Presto over {table.folder}",
+            cause="the filter lets through what only contains the word, is inverted, or two streams write one folder",
+        )
+        empty = streams.rows.count(table, "host is null") - streams.others_before[table]
+        require(
+            not empty,
+            expected=f"no row of a message that is no event in {table.folder}",
+            found=f"{empty} rows without a host",
+            where=f"Presto over {table.folder}",
+            cause="messages that are no JSON object pass the filter",
+        )
+
+
+def require_some(streams, table):
+    """Without a row there is nothing to say about rows."""
+    if not streams.landed(table):
+        fail(
+            expected=f"rows in {table.folder}",
+            found="none of the probes'",
+            where=table.folder,
+            cause=why_not(streams, table),
+        )
+
+
+def test_equal_events_all_land(streams):
+    """Equal events all land: one row for each."""
+    for table in TABLES:
+        require_some(streams, table)
+        twin = streams.sent[table][-1]["Host"]
+        found = len(streams.rows.of(table, [twin]))
+        require(
+            found == 2,
+            expected="2 rows for 2 equal events",
+            found=f"{found}",
+            where=table.folder,
+            cause="distinct or dropDuplicates throws equal events away" if found < 2 else "a batch is written twice",
+        )
+
+
+def test_files_are_snappy_parquet(streams):
+    """The files are parquet, compressed with snappy."""
+    for table in TABLES:
+        found = list(streams.new_files(table))
+        require(
+            found,
+            expected=f"new files in {table.folder}",
+            found="none",
+            where=table.folder,
+            cause=why_not(streams, table),
+        )
+        for path, footer in found:
+            codecs = ", ".join(footer.codecs) or "snappy"
+            require(
+                codecs == "snappy",
+                expected="snappy",
+                found=codecs,
+                where=path,
+                cause="the sink's option compression is another, or none",
+            )
+
+
+def test_columns_have_names_types_and_order(streams):
+    """The columns have the report's names, types and order."""
+    for table in TABLES:
+        found = list(streams.new_files(table))
+        require(
+            found,
+            expected=f"new files in {table.folder}",
+            found="none",
+            where=table.folder,
+            cause=why_not(streams, table),
+        )
+        for path, footer in found:
+            columns = [(name.lower(), kind) for name, kind in footer.columns]
+            require(
+                columns == list(table.columns.items()),
+                expected=listed(table.columns.items()),
+                found=listed(columns),
+                where=path,
+                cause=difference(columns, list(table.columns.items())),
+            )
+
+
+def listed(columns):
+    """Columns as in a DDL."""
+    return ", ".join(f"{name} {kind}" for name, kind in columns)
+
+
+def difference(found, wanted):
+    """In what the columns differ."""
+    names, wanted_names = [name for name, _ in found], [name for name, _ in wanted]
+    if names == wanted_names:
+        wrong = [f"{name} is {kind}" for (name, kind), (_, right) in zip(found, wanted, strict=True) if kind != right]
+        return f"a type is another: {', '.join(wrong)}"
+    if sorted(names) == sorted(wanted_names):
+        return "the order is another, and Presto reads parquet by position"
+    return f"missing: {sorted(set(wanted_names) - set(names))}, not asked for: {sorted(set(names) - set(wanted_names))}"
+
+
+def test_batches_come_every_ten_seconds(streams):
+    """Each stream starts a batch every ten seconds."""
+    for table in TABLES:
+        require_some(streams, table)
+    gaps = wait_for_trigger(streams)
+    short = [gap for gap in gaps if gap < TRIGGER - EXACT]
+    require(
+        not short,
+        expected=f"{TRIGGER:.0f} s from batch to batch",
+        found=f"{min(short, default=0):.1f} s",
+        where="the offsets of the checkpoints",
+        cause="no trigger, or a shorter one: many small files",
+    )
+    require(
+        any(is_trigger(gap) for gap in gaps),
+        expected=f"{TRIGGER:.0f} s from batch to batch",
+        found=f"{min(gaps):.1f} s" if gaps else f"no second batch within {TRIGGER_SEEN_WITHIN:.0f} s",
+        where="the offsets of the checkpoints",
+        cause="the trigger is longer, or fires once",
+    )
+
+
+def is_trigger(gap):
+    """Whether two batches are one trigger apart."""
+    return abs(gap - TRIGGER) <= EXACT
+
+
+def wait_for_trigger(streams):
+    """The gaps between batches since the programs started, once each stream has shown one of a trigger or less."""
+
+    def shown():
+        gaps = [gaps_of(streams, path) for path in streams.active_checkpoints()]
+        return gaps if gaps and all(any(gap <= TRIGGER + EXACT for gap in each) for each in gaps) else None
+
+    with Trickle(streams):
+        wait_for(shown, TRIGGER_SEEN_WITHIN, POLL)
+    return [gap for path in streams.active_checkpoints() for gap in gaps_of(streams, path)]
+
+
+def gaps_of(streams, path):
+    """The seconds between batches; the first after a start comes when the start is done, so it is left out."""
+    started = min(start_times(streams), default=0.0)
+    began = [batch.began for batch in streams.batches(path) if batch.began > started][1:]
+    return [later - earlier for earlier, later in itertools.pairwise(began)]
+
+
+def start_times(streams):
+    """When the programs were started, by the supervisor or by hand."""
+    for program in streams.lab.programs:
+        info = trouble.info_of(streams.work, program.name)
+        if info and info.is_up:
+            yield info.started
+        for process in streams.work.started_by_hand(streams.lab, program):
+            yield process.create_time()
+
+
+class Trickle:
+    """Two events a second while a `with` block runs: then every trigger has something to do."""
+
+    def __init__(self, streams):
+        self.streams, self.stop = streams, threading.Event()
+        self.thread = threading.Thread(target=self.run, daemon=True)
+
+    def __enter__(self):
+        self.thread.start()
+
+    def __exit__(self, *_):
+        self.stop.set()
+        self.thread.join()
+
+    def run(self):
+        """Send until stopped."""
+        while not self.stop.wait(0.5):
+            for table, make in MAKERS.items():
+                event = make(self.streams.rng)
+                self.streams.topic.send(event)
+                self.streams.trickled[table].append(event)
+
+
+def test_each_stream_has_its_own_checkpoint(streams):
+    """Each stream keeps its own checkpoint."""
+    found = streams.active_checkpoints()
+    causes = "; ".join(trouble.cause_of(streams.work, streams.lab, program.name) for program in streams.lab.programs)
+    require(
+        found,
+        expected="a checkpoint in HDFS for each stream",
+        found="none that is in use",
+        where="HDFS, below /",
+        cause=causes.strip("; ") or "no checkpointLocation, or one on this machine's disk: a restart forgets it",
+    )
+    for table in TABLES:
+        require(
+            streams.landed(table),
+            expected=f"a stream that writes {table.folder}",
+            found="none",
+            where=f"the checkpoints in use: {', '.join(found)}",
+            cause=why_not(streams, table),
+        )
+
+
+def test_restart_loses_and_doubles_nothing(streams):
+    """After a kill and a restart no row is missing and none is doubled."""
+    for table in TABLES:
+        require_some(streams, table)
+    if not remembered(streams):
+        kill_and_send(streams)
+    for table in TABLES:
+        wanted = Counter(event["Host"] for event in streams.sent[table])
+        trickled = Counter(event["Host"] for event in streams.trickled[table])  # the last of them may be on their way
+        found = Counter(row["host"] for row in streams.rows.of(table, [*wanted, *trickled]))
+        lost = [host for host in wanted if found[host] < wanted[host]]
+        doubled = [host for host, count in (wanted + trickled).items() if found[host] > count]
+        require(
+            not lost,
+            expected=f"{len(wanted)} hosts in {table.folder}",
+            found=f"{len(lost)} of them are missing",
+            where=f"Presto over {table.folder}, after kill -9 of the drivers",
+            cause=why_not(streams, table)
+            or "the stream begins anew at the topic's end: it has no checkpoint of its own",
+        )
+        require(
+            not doubled,
+            expected="each event once",
+            found=f"{len(doubled)} hosts more often",
+            where=f"Presto over {table.folder}, after kill -9 of the drivers",
+            cause="the stream begins anew at the topic's beginning: it has no checkpoint that lasts",
+        )
+    remember(streams)
+
+
+def kill_and_send(streams):
+    """Kill both drivers at a random moment; send events before, in between and after."""
+    supervised = {program.name: programs.own_processes(streams.work, program) for program in streams.lab.programs}
+    if any(streams.work.started_by_hand(streams.lab, program) for program in streams.lab.programs):
+        raise NotChecked(
+            "a stream that was started by hand is not started again after a kill", "stop it (Ctrl-C), check again"
+        )
+    streams.send(2)
+    time.sleep(streams.rng.uniform(0, 0.5))
+    for pids in supervised.values():
+        for pid in pids:
+            with suppress(ProcessLookupError, psutil.Error):
+                os.kill(pid, signal.SIGKILL)
+    streams.send(2)
+    streams.wait()
+
+
+def version(streams):
+    """The versions of the lab's programs that run, as one text."""
+    defined = streams.work.cluster.supervisor.programs()
+    return " ".join(defined[program.name].digest for program in streams.lab.programs if program.name in defined)
+
+
+def record(streams):
+    """Where the versions stand that survived a restart on this cluster: each is killed once, not at every check."""
+    return streams.work.cluster.state.root / "survived-restart"
+
+
+def remembered(streams):
+    """Whether this version has survived a restart before."""
+    with suppress(FileNotFoundError):
+        return version(streams) in record(streams).read_text().splitlines()
+    return False
+
+
+def remember(streams):
+    """This version has survived."""
+    if not remembered(streams):
+        with record(streams).open("a") as file:
+            file.write(version(streams) + "\n")
