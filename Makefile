@@ -5,7 +5,7 @@ LAB    := $(VENV)/python -m swordlab
 TREE   ?= labs
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test demo up down status logs shell clean progress check test lint lock
+.PHONY: help setup setup-test demo up down status logs shell clean progress check test lint lock doctor
 
 help: ## this list
 	@sed -n 's/^\([a-z][a-zA-Z-]*\):[^#]*## \(.*\)/  make \1 — \2/p' Makefile
@@ -63,6 +63,9 @@ progress: setup ## the last result of each lab
 
 check: setup ## check all labs
 	@$(LAB) check --tree "$(TREE)" $(if $(JSON),--json "$(JSON)") $(if $(JUNITXML),--junitxml "$(JUNITXML)")
+
+doctor: setup ## whether this machine can run the lab, and what to do where it cannot
+	@$(LAB) doctor
 
 lock: setup ## complete engines.lock and the Python lock files after an edit
 	@$(LAB) lock

@@ -2,6 +2,7 @@
 2 the lab or the machine is not as it must be, 130 stopped by Ctrl-C."""
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -11,6 +12,9 @@ from typing import NoReturn
 from swordlab import endpoints
 from swordlab.errors import LabError
 from swordlab.places import State
+
+SURROUNDINGS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
+"""What a disk or a folder can say at any step; anything else is a fault of the lab's own."""
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -34,12 +38,17 @@ def main(argv: list[str] | None = None) -> int:
     except LabError as error:
         print(f"swordlab: {error}", file=sys.stderr)
         return error.status
-    except KeyboardInterrupt:
-        print("\nStopped. What was done so far is kept; type the same command to go on.", file=sys.stderr)
-        return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if error.errno not in SURROUNDINGS:
+            raise
+        print(f"swordlab: {error.strerror}: {error.filename or 'a file'}\n  What to do: make doctor", file=sys.stderr)
+        return LabError.status
+    except KeyboardInterrupt:
+        print("\nStopped. What was done so far is kept; type the same command to go on.", file=sys.stderr)
+        return 130
 
 
 def parser() -> argparse.ArgumentParser:
@@ -85,6 +94,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("name", choices=("hadoop", "hive", "presto", "spark-submit"))
     sub.add_argument("arguments", nargs=argparse.REMAINDER)
     add("shell", shell, "a shell in which the report's commands work as typed")
+    add("doctor", doctor, "whether this machine can run the lab, and what to do where it cannot")
     add("lock", lock, "complete the lock files after an edit")
     add("class-data", class_data, "save class-data archives of the running engines, for faster starts")
     return top
@@ -194,6 +204,12 @@ def shell(_: argparse.Namespace) -> NoReturn:
     from swordlab.tools import shell
 
     shell.become_shell()
+
+
+def doctor(_: argparse.Namespace) -> int:
+    from swordlab import cluster, doctor
+
+    return doctor.run(cluster.current())
 
 
 def lock(_: argparse.Namespace) -> int:

@@ -23,6 +23,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 PLAIN = re.compile(r"[A-Za-z0-9_./+-]*")
 """A path that every engine takes: Hadoop stumbles over a space or %, a classpath over a colon, Java over letters that
 the locale does not have."""
+OTHER_STATE = "choose another folder for the cluster's state: make SWORDLAB_STATE=/path …"
 
 
 def cache_folder() -> Path:
@@ -82,9 +83,12 @@ class State:
         return cls(state_folder())
 
     def folder(self, name: str) -> Path:
-        """The folder `name` below the state folder, made when it is missing."""
+        """The folder `name` below the state folder, made when it is missing; LabError when it cannot be."""
         path = self.root / name
-        path.mkdir(parents=True, exist_ok=True)
+        try:
+            path.resolve().mkdir(parents=True, exist_ok=True)  # the root may be a link to a folder that is not there
+        except OSError as error:
+            raise LabError(f"the folder {path} cannot be made: {error.strerror}", OTHER_STATE) from None
         return path
 
     @cached_property

@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from swordlab.cluster.compose import Service
 from swordlab.cluster.supervisor import Program, ProgramInfo, Supervisor
 from swordlab.engines import Engine, java
 from swordlab.errors import LabError, UsageError
-from swordlab.places import CHECKOUT, State
+from swordlab.places import CHECKOUT, OTHER_STATE, State
 from swordlab.tools import clients
 
 COMPOSE_FILE = CHECKOUT / "docker-compose.yml"
@@ -72,7 +73,12 @@ class LocalCluster:
 
     # up
 
-    def up(self, file: Path = COMPOSE_FILE, report: Report = lambda *_: None) -> None:
+    def up(
+        self,
+        file: Path = COMPOSE_FILE,
+        report: Report = lambda *_: None,
+        ready_within: float = READY_WITHIN,
+    ) -> None:
         """Start what does not run, restart what the file defines otherwise; return when every engine answers.
 
         Raises UsageError for the file, LabError for the machine or an engine that cannot start.
@@ -80,10 +86,10 @@ class LocalCluster:
         services = compose.read(file)
         fetch.ensure()
         with self.exclusively("up"):
-            self._check_disk()
+            self.check_disk()
             self._remember(file)
             self._apply(services)
-            Starting(self, services, report).run()
+            Starting(self, services, report).run(ready_within)
 
     def _apply(self, services: Mapping[str, Service]) -> None:
         supervisor = self.supervisor
@@ -107,20 +113,23 @@ class LocalCluster:
                 if not is_free(engine.port(variable)):
                     raise port_taken(engine.port(variable), variable, program.name)
 
-    def _check_disk(self) -> None:
+    def check_disk(self) -> int:
+        """The free bytes for the cluster's data; LabError when they are too few, or the folder cannot be written."""
         try:
             self.state.root.resolve().mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=self.state.root).close()
             free = shutil.disk_usage(self.state.root).free
         except OSError as error:
             raise LabError(
-                f"the state folder {self.state.root} cannot be made: {error.strerror}",
-                "choose another: make SWORDLAB_STATE=/path …",
+                f"the state folder {self.state.root} cannot be written: {error.strerror}",
+                OTHER_STATE,
             ) from None
         if free < DISK_NEEDED:
             raise LabError(
                 f"{free / 1e6:.0f} MB are free in {self.state.root}, {DISK_NEEDED / 1e6:.0f} MB are needed",
-                "make room, or choose another disk: make SWORDLAB_STATE=/path …",
+                f"make room, or {OTHER_STATE}",
             )
+        return free
 
     def _remember(self, file: Path) -> None:
         """Keep ports and compose file, so that later commands find this cluster without being told again."""
@@ -130,7 +139,7 @@ class LocalCluster:
     @contextlib.contextmanager
     def exclusively(self, what: str) -> Iterator[None]:
         """One `up` or `down` of a cluster at a time; a second one is told who is at work and ends."""
-        self.state.root.resolve().mkdir(parents=True, exist_ok=True)
+        self.state.folder("conf")
         with (self.state.root / "lock").open("a+") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -173,6 +182,11 @@ class LocalCluster:
                 )
             )
         return rows
+
+    def services(self) -> dict[str, Service]:
+        """The services of the compose file that the cluster was started from."""
+        kept = json.loads((self.state.root / "cluster.json").read_text())
+        return compose.read(Path(kept["compose"]))
 
     def _engine(self, program: Program) -> Engine | None:
         if program.command[:2] != ("swordlab", "engine"):
@@ -256,9 +270,9 @@ class Starting:
         self.ready: set[str] = set()
         self.reasons: dict[str, str] = {}
 
-    def run(self) -> None:
-        """Until every engine answers; LabError when one cannot."""
-        deadline = time.monotonic() + READY_WITHIN
+    def run(self, seconds: float) -> None:
+        """Until every engine answers; LabError when one cannot, or does not within `seconds`."""
+        deadline = time.monotonic() + seconds
         while True:
             self._start_what_may()
             self._probe()
@@ -268,7 +282,7 @@ class Starting:
             if time.monotonic() > deadline:
                 late = sorted(set(self.started) - self.ready)
                 raise LabError(
-                    f"not ready after {READY_WITHIN:.0f} s: " + "; ".join(f"{n} ({self.reasons.get(n)})" for n in late),
+                    f"not ready after {seconds:.0f} s: " + "; ".join(f"{n} ({self.reasons.get(n)})" for n in late),
                     f"look at its log: make logs SERVICE={late[0] if late else self.waiting[0]}",
                 )
             time.sleep(POLL)
@@ -334,13 +348,18 @@ def is_free(port: int) -> bool:
 def holder_of(port: int) -> str:
     """The program that listens on a port, as far as this user may see it."""
     with contextlib.suppress(psutil.Error):
+        if process := listener(port):
+            return f"{process.name()} (process {process.pid}, {' '.join(process.cmdline())[:60]})"
+    return "a program of another user"
+
+
+def listener(port: int) -> psutil.Process | None:
+    """The process that listens on a port; None when there is none that this user may see."""
+    with contextlib.suppress(psutil.Error):
         for connection in psutil.net_connections("tcp"):
             if connection.laddr and connection.laddr.port == port and connection.status == psutil.CONN_LISTEN:
-                if connection.pid is None:
-                    break
-                process = psutil.Process(connection.pid)
-                return f"{process.name()} (process {connection.pid}, {' '.join(process.cmdline())[:60]})"
-    return "a program of another user"
+                return psutil.Process(connection.pid) if connection.pid else None
+    return None
 
 
 def port_taken(port: int, variable: str, program: str) -> LabError:

@@ -267,10 +267,13 @@ class Supervisor:
         mine = {os.getpid(), *(process.pid for process in psutil.Process().parents())}
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error, OSError):
-                environ = process.environ()
-                is_ours = environ.get("SWORDLAB_STATE") == str(self.state.root) and "SWORDLAB_PROGRAM" in environ
-                if is_ours and process.pid not in mine:
+                if self.owns(process) and process.pid not in mine:
                     yield process
+
+    def owns(self, process: psutil.Process) -> bool:
+        """Whether a process is a program of this cluster; psutil.Error where this user may not know."""
+        environ = process.environ()
+        return environ.get("SWORDLAB_STATE") == str(self.state.root) and "SWORDLAB_PROGRAM" in environ
 
     # programs
 

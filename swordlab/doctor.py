@@ -1,0 +1,168 @@
+"""`make doctor`: whether this machine can run the lab, and what to do where it cannot."""
+
+import contextlib
+import os
+import platform
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import psutil
+
+from swordlab import artifacts, console, endpoints, fetch
+from swordlab.cluster.local import DISK_NEEDED, LocalCluster, holder_of, is_free, listener
+from swordlab.engines import java
+from swordlab.errors import LabError
+from swordlab.places import CHECKOUT, cache_folder
+from swordlab.tools import shell
+
+MEMORY_NEEDED = 2.0  # GiB: the engines and both Spark jobs
+PROBLEM, NOTE, FINE = "problem", "note", "ok"
+STYLE = {PROBLEM: "red", NOTE: "yellow", FINE: "green"}
+PORTS_OF_PROGRAMS = ("FLASK_PORT", "SPARK_UI_PORT")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the doctor's report; a problem keeps the lab from running."""
+
+    kind: str
+    subject: str
+    text: str
+    cure: str = ""
+
+
+def run(cluster: LocalCluster) -> int:
+    """Look at everything; exit status 2 when there is a problem."""
+    problems = 0
+    for check in CHECKS:
+        for finding in check(cluster):
+            problems += finding.kind == PROBLEM
+            console.out.print(f"  {finding.kind:<8}", style=STYLE[finding.kind], end="")
+            console.say(f"{finding.subject:<9} {finding.text}")
+            if finding.cure:
+                console.say(f"{'':20}What to do: {finding.cure}")
+    console.say("The lab can run here." if not problems else f"Problems: {problems}.")
+    return 2 if problems else 0
+
+
+def python(_: LocalCluster) -> Iterator[Finding]:
+    """The Python in use; the set-up refused one that is too old."""
+    yield Finding(FINE, "Python", platform.python_version())
+
+
+def java_17(_: LocalCluster) -> Iterator[Finding]:
+    """A Java 17."""
+    try:
+        yield Finding(FINE, "Java", f"{java.VERSION} in {java.home()}")
+    except LabError as error:
+        yield Finding(PROBLEM, "Java", error.message, error.hint)
+
+
+def engines(_: LocalCluster) -> Iterator[Finding]:
+    """The engines' archives, or room for them."""
+    missing = artifacts.missing()
+    if not missing:
+        yield Finding(FINE, "engines", f"all {len(artifacts.everything())} archives are in {cache_folder().resolve()}")
+        return
+    size = sum(artifact.size for artifact in missing) / 1e6
+    try:
+        fetch.room_for(missing)
+        yield Finding(NOTE, "engines", f"{len(missing)} archives, {size:.0f} MB, are still to be fetched", "make up")
+    except LabError as error:
+        yield Finding(PROBLEM, "engines", error.message, error.hint)
+
+
+def disk(cluster: LocalCluster) -> Iterator[Finding]:
+    """Room for the cluster's data, in a folder that can be written."""
+    try:
+        free = cluster.check_disk()
+        yield Finding(FINE, "disk", f"{free / 1e9:.1f} GB free for data, {DISK_NEEDED / 1e9:.1f} GB are needed")
+    except LabError as error:
+        yield Finding(PROBLEM, "disk", error.message, error.hint)
+
+
+def memory(cluster: LocalCluster) -> Iterator[Finding]:
+    """Memory for what does not run yet."""
+    free, running = psutil.virtual_memory().available / 2**30, sum(row.memory for row in cluster.status()) / 2**30
+    text = f"{free:.1f} GiB available, {running:.1f} GiB used by the cluster; it takes {MEMORY_NEEDED:.1f} GiB in all"
+    enough = free + running >= MEMORY_NEEDED
+    yield Finding(FINE if enough else PROBLEM, "memory", text, "" if enough else "end other programs")
+
+
+def ports(cluster: LocalCluster) -> Iterator[Finding]:
+    """Every port is free, or held by this cluster."""
+    taken = 0
+    for variable, port in endpoints.ports().items():
+        if is_free(port) or _is_ours(cluster, port):
+            continue
+        taken += 1
+        kind = NOTE if variable in PORTS_OF_PROGRAMS else PROBLEM
+        cure = f"stop that program, or choose another port: make up {variable}={port + 10000}"
+        yield Finding(kind, "ports", f"{port} ({variable}) is taken by {holder_of(port)}", cure)
+    if not taken:
+        yield Finding(FINE, "ports", " ".join(map(str, endpoints.ports().values())))
+
+
+def _is_ours(cluster: LocalCluster, port: int) -> bool:
+    with contextlib.suppress(psutil.Error, OSError):
+        process = listener(port)
+        return process is not None and cluster.supervisor.owns(process)
+    return False
+
+
+def tools(_: LocalCluster) -> Iterator[Finding]:
+    """What the report's commands use beside the engines."""
+    if shutil.which("curl"):
+        yield Finding(FINE, "curl", "is installed")
+    else:
+        yield Finding(NOTE, "curl", "is not installed", "Debian and Ubuntu: sudo apt install curl")
+    for tool, real in {"ab": ("ab",), "kafkacat": ("kafkacat", "kcat")}.items():
+        found = [path for path in map(_outside_lab, real) if path]
+        yield Finding(FINE, tool, found[0] if found else "not installed: the lab's stand-in takes its place")
+
+
+def _outside_lab(name: str) -> str | None:
+    folders = [folder for folder in os.get_exec_path() if folder != str(CHECKOUT / "bin")]
+    return shutil.which(name, path=os.pathsep.join(folders))
+
+
+def names(cluster: LocalCluster) -> Iterator[Finding]:
+    """Whether `make shell` can have an /etc/hosts of its own; tried in a child process."""
+    child = os.fork()
+    if child == 0:
+        known = False
+        try:
+            known = shell.own_hosts_file(cluster.state)
+        finally:
+            os._exit(0 if known else 1)
+    if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0:
+        yield Finding(FINE, "names", "in make shell every program knows kafka, cloudera, presto, mids and spark")
+    else:
+        yield Finding(NOTE, "names", "in make shell only the lab's own tools know kafka, cloudera, …: see what it says")
+
+
+def engines_up(cluster: LocalCluster) -> Iterator[Finding]:
+    """Whether the cluster runs, and every engine answers."""
+    rows = cluster.status()
+    if all(row.health == "down" for row in rows):
+        yield Finding(FINE, "cluster", "down; make up starts it")
+        return
+    broken = [row for row in rows if row.health not in ("healthy", "running")]
+    for row in broken:
+        yield Finding(PROBLEM, "cluster", f"{row.program}: {row.health}", f"make logs SERVICE={row.program}; make up")
+    if not broken:
+        yield Finding(FINE, "cluster", "up")
+
+
+CHECKS: tuple[Callable[[LocalCluster], Iterator[Finding]], ...] = (
+    python,
+    java_17,
+    engines,
+    disk,
+    memory,
+    ports,
+    tools,
+    names,
+    engines_up,
+)
