@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from swordlab import cluster, console, endpoints, files, hosts
+from swordlab import cluster, console, endpoints, files, hosts, work
 from swordlab.places import State, path_with_tools
 
 HOSTS_FILE = Path("/etc/hosts")
@@ -32,10 +32,8 @@ def become_shell() -> NoReturn:
     names_known = own_hosts_file(state)
     introduce(names_known)
     path = path_with_tools()
-    os.environ.update(endpoints.environment())
-    os.environ.update(
-        PATH=path, SWORDLAB_PATH=path, SWORDLAB_STATE=str(state.root), FLASK_RUN_PORT=endpoints.url("FLASK_PORT")
-    )
+    os.environ.update(work.environment(state))
+    os.environ.update(PATH=path, SWORDLAB_PATH=path, FLASK_RUN_PORT=endpoints.url("FLASK_PORT"))
     if names_known:
         os.environ[NAMES_KNOWN] = "yes"
     shell = shutil.which("bash")
