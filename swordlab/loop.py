@@ -39,9 +39,10 @@ def begin(number: int) -> int:
     """Bring up what a lab needs and print its card."""
     chosen = lab(number)
     work = working(LABS)
-    bring_up(work)
-    for note in work.ensure_running(needed(chosen)):
-        console.say(f"  {note}")
+    if not chosen.compose:  # that lab's check starts the cluster from the lab's own file
+        bring_up(work)
+        for note in work.ensure_running([*needed(chosen), chosen]):
+            console.say(f"  {note}")
     card(chosen)
     return 0
 

@@ -88,8 +88,14 @@ class LocalCluster:
         with self.exclusively("up"):
             self.check_disk()
             self._remember(file)
-            self._apply(services)
-            Starting(self, services, report).run(ready_within)
+            was_running = self.supervisor.is_running()
+            try:
+                self._apply(services)
+                Starting(self, services, report).run(ready_within)
+            except KeyboardInterrupt:
+                if not was_running:
+                    self.supervisor.shut_down()
+                raise
 
     def _apply(self, services: Mapping[str, Service]) -> None:
         supervisor = self.supervisor

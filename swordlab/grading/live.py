@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
@@ -124,6 +124,11 @@ class Topic:
         ]
         for future in sent:
             future.get(timeout=TIMEOUT)
+
+    def spread(self, events: Sequence[dict[str, Any]]) -> None:
+        """Write one event to each partition; as many events as partitions."""
+        for number, event in zip(self.partitions(), events, strict=True):
+            self._producer.send(self.name, json.dumps(event).encode(), partition=number).get(timeout=TIMEOUT)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ Format: https://github.com/apache/parquet-format (parquet.thrift, FileMetaData; 
 """
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ TYPES = ("boolean", "int", "bigint", "int96", "float", "double", "binary", "fixe
 """Hive's names of parquet's physical types, by their number."""
 CODECS = ("none", "snappy", "gzip", "lzo", "brotli", "lz4", "zstd", "lz4_raw")
 UTF8 = 0  # ConvertedType
+OPTIONAL = 1  # FieldRepetitionType
 
 
 class NotParquet(Exception):
@@ -45,6 +46,47 @@ def footer(content: bytes) -> Footer:
         return Footer(_columns(fields[2]), _codecs(fields.get(4, [])), fields[3])
     except (KeyError, IndexError, EOFError, TypeError, ValueError) as error:
         raise NotParquet(f"its footer cannot be read ({error})") from None
+
+
+def without_rows(columns: Sequence[str], padding: int) -> bytes:
+    """A parquet file of text columns that has no row, with `padding` bytes that no reader looks at."""
+    leaves = [{1: TYPES.index("binary"), 3: OPTIONAL, 4: name, 6: UTF8} for name in columns]
+    metadata = TMemoryBuffer()
+    out = TCompactProtocol(metadata)
+    _write_struct(out, {1: 1, 2: [{4: "root", 5: len(columns)}, *leaves], 3: Long(0), 4: []})
+    content = bytes(metadata.getvalue())
+    return MAGIC + bytes(padding) + content + struct.pack("<i", len(content)) + MAGIC
+
+
+class Long(int):
+    """A number of 64 bits."""
+
+
+def _write_struct(out: Any, fields: dict[int, Any]) -> None:
+    """A Thrift struct from field number -> number, text or list of structs."""
+    out.writeStructBegin("")
+    for number, value in fields.items():
+        kind, write = _writer(out, value)
+        out.writeFieldBegin("", kind, number)
+        write(value)
+        out.writeFieldEnd()
+    out.writeFieldStop()
+    out.writeStructEnd()
+
+
+def _writer(out: Any, value: Any) -> tuple[int, Callable[[Any], None]]:
+    if isinstance(value, list):
+        return TType.LIST, lambda structs: _write_list(out, structs)
+    if isinstance(value, str):
+        return TType.STRING, out.writeString
+    return (TType.I64, out.writeI64) if isinstance(value, Long) else (TType.I32, out.writeI32)
+
+
+def _write_list(out: Any, structs: list[dict[int, Any]]) -> None:
+    out.writeListBegin(TType.STRUCT, len(structs))
+    for fields in structs:
+        _write_struct(out, fields)
+    out.writeListEnd()
 
 
 def _columns(schema: list[dict[int, Any]]) -> tuple[tuple[str, str], ...]:

@@ -1,0 +1,151 @@
+"""Lab 3: the topic with its two partitions, and a watcher that shows all of it.
+
+The checks run the student's programs, and write their own messages to the topic for the watcher to show.
+"""
+
+import re
+
+import pytest
+
+from swordlab.grading import probes, trouble
+from swordlab.grading.verdict import fail, require, wait_for
+
+PARTITIONS = 2
+CREATE = "python create_topic.py"
+WATCH = "bash watch_events.sh"
+SHOWS_WITHIN = 8.0  # seconds
+POLL = 0.05  # seconds
+KAFKACAT = re.compile(r"^% |ERROR|Usage:|command not found|No such file", re.M)
+
+
+@pytest.fixture(scope="session")
+def created(work, lab, topic):
+    """The first run of create_topic.py, and the topic after it."""
+    finished = work.run(lab, CREATE)
+    return finished, topic.description()
+
+
+@pytest.fixture(scope="session")
+def watcher(work, lab, topic, rng, created):
+    """The running watcher, once it has shown an event that was there before it, or did not in time."""
+    if not topic.description():
+        fail(
+            expected="a topic to watch",
+            found="no topic events",
+            where="the broker's metadata",
+            cause="create_topic.py has not created it",
+            next=CREATE,
+        )
+    before = on_each_partition(topic, rng)
+    with work.start(lab, WATCH) as running:
+        running.before = before
+        wait_for(lambda: shown(running, before) or not running.is_running, SHOWS_WITHIN, POLL)
+        yield running
+
+
+def on_each_partition(topic, rng):
+    """Write an event of a fresh host to each partition; return the hosts."""
+    events = [probes.join(rng) for _ in topic.partitions()]
+    topic.spread(events)
+    return [event["Host"] for event in events]
+
+
+def shown(running, hosts):
+    """Whether the watcher has printed an event of each host."""
+    return all(host in running.output for host in hosts)
+
+
+def said(running):
+    """What a watcher said of itself, without the events."""
+    return " ".join(line for line in running.output.splitlines() if KAFKACAT.search(line))[-200:] or "nothing"
+
+
+def test_topic_has_two_partitions(created, work, lab):
+    """Topic events has two partitions."""
+    finished, topic = created
+    cause = trouble.missing_file(work, lab) or trouble.cause_in(finished.output, work.folder(lab))
+    require(
+        topic,
+        expected="topic events",
+        found="no such topic",
+        where="the broker's metadata",
+        cause=cause or "create_topic.py does not create it, or creates another",
+        next=CREATE,
+    )
+    found = len(topic["partitions"])
+    require(
+        found == PARTITIONS,
+        expected=f"{PARTITIONS} partitions",
+        found=found,
+        where="the broker's metadata",
+        cause=cause
+        or too_many(found)
+        or "the broker made the topic by itself when the game first wrote, with one "
+        "partition, and create_topic.py did not add the other",
+        next=f"{CREATE}; kafkacat -L -b kafka:29092 -t events",
+    )
+    copies = {len(partition["replica_nodes"]) for partition in topic["partitions"]}
+    require(copies == {1}, expected="one copy of each partition", found=copies, where="the broker's metadata")
+
+
+def too_many(found):
+    """What more than two partitions mean."""
+    return "partitions can be added, never removed: make clean, then two from the start" if found > PARTITIONS else ""
+
+
+def test_creating_it_again_does_no_harm(created, work, lab, topic):
+    """Running create_topic.py again ends well and leaves the topic and its events as they are."""
+    if not topic.description():
+        fail(expected="a topic", found="none after the first run", where="the broker's metadata", next=CREATE)
+    before = (topic.partitions(), topic.beginning(), topic.end())
+    finished = work.run(lab, CREATE)
+    trouble.require_done(finished, work, lab, expected="exit status 0 of a second run")
+    after = (topic.partitions(), topic.beginning(), topic.end())
+    kept = before[0] == after[0] and all(after[2].get(part, -1) >= end for part, end in before[2].items())
+    require(
+        kept and before[1] == after[1],
+        expected=f"partitions and offsets as before: {before}",
+        found=after,
+        where="the broker's metadata",
+        cause="the topic was deleted and made anew, or grew again",
+    )
+
+
+def test_watcher_shows_what_came_before(watcher, work, lab):
+    """The watcher shows an event that came before it was started."""
+    cause = trouble.missing_file(work, lab) or "it begins at the end of the topic: -o beginning is missing"
+    require(
+        shown(watcher, watcher.before),
+        expected=f"events of {' and '.join(watcher.before)}",
+        found=f"they are not in its output; it said: {said(watcher)}",
+        where=WATCH,
+        cause=cause,
+        next=f"run it yourself, in make shell: {WATCH}",
+    )
+
+
+def test_watcher_shows_what_comes_after(watcher, topic, rng):
+    """The watcher shows an event that comes while it runs, on each partition."""
+    hosts = on_each_partition(topic, rng)
+    wait_for(lambda: shown(watcher, hosts) or not watcher.is_running, SHOWS_WITHIN, POLL)
+    require(
+        shown(watcher, hosts),
+        expected=f"events of {' and '.join(hosts)}",
+        found="they are not in its output",
+        where=WATCH,
+        cause="it shows one partition only, or another topic"
+        if watcher.is_running
+        else "it ended: -e ends it at the last event",
+        next=f"run it yourself, in make shell: {WATCH}",
+    )
+
+
+def test_watcher_does_not_end(watcher):
+    """The watcher does not end at the last event."""
+    require(
+        watcher.is_running,
+        expected="a watcher that still runs",
+        found=f"it ended; it said: {said(watcher)}",
+        where=WATCH,
+        cause="-e, -c or a wrong option ends it, or it cannot reach the broker",
+    )
