@@ -47,8 +47,8 @@ def main(argv: list[str] | None = None) -> int:
         print(f"swordlab: {error.strerror}: {error.filename or 'a file'}\n  What to do: make doctor", file=sys.stderr)
         return LabError.status
     except KeyboardInterrupt:
-        print("\nStopped. What was done so far is kept; type the same command to go on.", file=sys.stderr)
-        return 130
+        print("\nStopped. What was done so far is kept; type the same command to go on.", file=sys.stderr, flush=True)
+        os._exit(130)  # a thread that waits for the network would be waited for
 
 
 def parser() -> argparse.ArgumentParser:

@@ -101,9 +101,11 @@ def fetch(artifact: Artifact, advance: Advance = lambda _: None) -> None:
             advance(min(file.seek(0, os.SEEK_END), artifact.size))
             download(artifact, file, advance)
             verify(artifact, file, part)
-            part.rename(path)
             if artifact.is_pypi:
-                unpack(artifact)
+                unpack(artifact, part)
+                part.unlink()
+            else:
+                part.rename(path)
     except OSError as error:
         if isinstance(error, requests.RequestException):
             raise no_network(artifact, error) from None
@@ -167,24 +169,25 @@ def verify(artifact: Artifact, file: BinaryIO, part: Path) -> None:
         )
 
 
-def unpack(artifact: Artifact) -> None:
+def unpack(artifact: Artifact, archive_file: Path) -> None:
     """Unpack pyspark as its own set-up would: Python code, with jars, bin and data inside the package.
 
     Its wheel would have to be built for every environment and holds the same files a second time.
     """
     target = artifact.unpacked
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-        with tarfile.open(artifact.path) as archive:
-            # Python before 3.11.4 has no filters; the archive's SHA-256 was compared in any case
-            archive.extraction_filter = getattr(tarfile, "data_filter", lambda member, _: member)
-            archive.extractall(scratch)  # noqa: S202
-        top = Path(scratch) / target.name
-        for name in ("jars", "bin", "sbin", "data"):
-            shutil.rmtree(top / "pyspark" / name, ignore_errors=True)
-            (top / "deps" / name).rename(top / "pyspark" / name)
-        top.rename(target)
-    artifact.path.unlink()
+    scratch = target.with_name(f"{target.name}.part")
+    shutil.rmtree(scratch, ignore_errors=True)  # of a try that was stopped
+    with tarfile.open(archive_file) as archive:
+        # Python before 3.11.4 has no filters; the archive's SHA-256 was compared in any case
+        archive.extraction_filter = getattr(tarfile, "data_filter", lambda member, _: member)
+        archive.extractall(scratch)  # noqa: S202
+    top = scratch / target.name
+    for name in ("jars", "bin", "sbin", "data"):
+        shutil.rmtree(top / "pyspark" / name, ignore_errors=True)
+        (top / "deps" / name).rename(top / "pyspark" / name)
+    top.rename(target)
+    scratch.rmdir()
 
 
 @cache
