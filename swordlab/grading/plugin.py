@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from swordlab.grading import trouble
 from swordlab.grading.results import FAIL, PASS, UNCHECKED, LabResult, Result
 from swordlab.grading.verdict import CheckFailed, NotChecked
 from swordlab.labs import Lab
@@ -84,11 +85,16 @@ class Plugin:
             case None:
                 return Result(verdict=PASS, **base)
             case CheckFailed():
-                return Result(verdict=FAIL, **base, **vars(error))
+                return Result(verdict=FAIL, **base, **vars(error) | {"next": self._next(error)})
             case NotChecked(reason, next, broken):
                 return Result(verdict=UNCHECKED, **base, found=reason, next=next, broken=broken)
             case _:
                 return Result(verdict=UNCHECKED, **base, **self._blame(error), broken=True)
+
+    def _next(self, error: CheckFailed) -> str:
+        """What the check says, after the gaps that nobody has filled yet."""
+        gaps = trouble.open_gaps(self.work, self.lab)
+        return "; ".join(filter(None, (f"fill {gaps}" if gaps else "", error.next)))
 
     def _blame(self, error: BaseException) -> dict[str, Any]:
         """An error that no check foresaw: an engine that does not answer, or else a fault of the check's own."""

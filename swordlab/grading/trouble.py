@@ -1,6 +1,7 @@
 """From what a program said to the likely cause, in the student's terms."""
 
 import re
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from swordlab.labs import Lab
 from swordlab.places import read_toml
 from swordlab.work import Finished, Work
 
+GAP = re.compile(r"\bTODO[ _](\d+)")
+GAPS_SHOWN = 2  # files
 LOG_TAIL = 200_000  # bytes of a log that are looked at
 PLACE = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)')
 ERROR = re.compile(r"^(?P<kind>(?:[\w.]+\.)?[A-Z]\w*(?:Error|Exception|Available|Exists|Exit)): ?(?P<text>.*)$", re.M)
@@ -81,6 +84,17 @@ def missing_file(work: Work, lab: Lab) -> str:
         if not text.strip():
             return f"{name} is empty"
     return ""
+
+
+def open_gaps(work: Work, lab: Lab) -> str:
+    """The gaps of the starter that are still marked TODO, file by file; empty when none is."""
+    found = []
+    for name in lab.edits:
+        with suppress(OSError):
+            numbers = GAP.findall((work.folder(lab) / name).read_text("utf-8", "replace"))
+            if numbers:
+                found.append(f"TODO {', '.join(dict.fromkeys(numbers))} of {name}")
+    return "; ".join([*found[:GAPS_SHOWN], *(["…"] if len(found) > GAPS_SHOWN else [])])
 
 
 def require_done(finished: Finished, work: Work, lab: Lab, *, expected: str, next: str = "") -> None:
