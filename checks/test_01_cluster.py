@@ -45,9 +45,8 @@ def cluster(work, lab):
     try:
         work.cluster.up(file, ready_within=STARTS_WITHIN)
     except LabError as error:
-        raise CheckFailed(
-            "a cluster that starts", error.message, str(file), error.message.splitlines()[0], error.hint
-        ) from None
+        message = error.message.replace(str(file), COMPOSE)
+        raise CheckFailed("a cluster that starts", message, COMPOSE, message.splitlines()[0], error.hint) from None
     return work.cluster
 
 

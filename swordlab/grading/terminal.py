@@ -30,11 +30,12 @@ def details(result: LabResult) -> None:
     """The first failures in full, and what could not be checked, once for each reason."""
     for note in result.notes:
         console.out.print(f"  [dim]{escape(plain(note))}[/]")
-    failures = [entry for entry in result.results if entry.verdict == FAIL]
-    for entry in failures[:SHOWN]:
-        _explain(entry)
-    if len(failures) > SHOWN:
-        console.say(f"\n  … and {len(failures) - SHOWN} more. Mend the first; often the others go with it.")
+    groups = alike([entry for entry in result.results if entry.verdict == FAIL])
+    for group in groups[:SHOWN]:
+        _explain(group)
+    if len(groups) > SHOWN:
+        left = sum(map(len, groups[SHOWN:]))
+        console.say(f"\n  … and {left} more. Mend the first; often the others go with it.")
     reasons = {(entry.found, entry.next) for entry in result.results if entry.verdict == UNCHECKED}
     for reason, next in sorted(reasons):
         console.out.print(f"\n  [yellow]not checked[/]: {escape(plain(reason))}")
@@ -43,10 +44,20 @@ def details(result: LabResult) -> None:
     console.say(f"\n  Lab {result.number}: {result.earned} of {result.points} points, {result.seconds:.1f} s")
 
 
-def _explain(result: Result) -> None:
-    console.out.print(f"\n  [red]FAIL[/]  [bold]{escape(plain(result.claim))}[/]")
+def alike(failures: Sequence[Result]) -> list[list[Result]]:
+    """Failures that have the same to say, together, in order."""
+    groups: dict[tuple[str, ...], list[Result]] = {}
+    for entry in failures:
+        groups.setdefault(tuple(getattr(entry, title) for title in DETAILS), []).append(entry)
+    return list(groups.values())
+
+
+def _explain(group: Sequence[Result]) -> None:
+    console.out.print()
+    for entry in group:
+        console.out.print(f"  [red]FAIL[/]  [bold]{escape(plain(entry.claim))}[/]")
     for title in DETAILS:
-        if value := getattr(result, title):
+        if value := getattr(group[0], title):
             console.out.print(f"    {title:<9} {escape(plain(value))}")
 
 
