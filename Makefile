@@ -1,7 +1,7 @@
 # The lab's one interface. The text after ## is the help, and help is the default.
 PYTHON ?= python3
 VENV   := .swordlab/venv/bin
-LAB    := $(VENV)/python -m swordlab
+SWORDLAB := $(VENV)/python -m swordlab
 TREE   ?= labs
 
 .DEFAULT_GOAL := help
@@ -17,58 +17,61 @@ setup-test:
 	@$(PYTHON) swordlab/bootstrap.py test
 
 demo: setup ## the whole pipeline on the real engines, with the report's figures
-	@$(LAB) demo
+	@$(SWORDLAB) demo
 
 up: setup ## start the cluster
-	@$(LAB) up
+	@$(SWORDLAB) up
 
 down: setup ## stop the cluster; data stays
-	@$(LAB) down
+	@$(SWORDLAB) down
 
 status: setup ## service, health, port, memory, uptime
-	@$(LAB) status
+	@$(SWORDLAB) status
 
 logs: setup ## follow one service's log: make logs SERVICE=kafka
-	@$(LAB) logs "$(SERVICE)"
+	@$(SWORDLAB) logs "$(SERVICE)"
 
 shell: setup ## a shell in which the report's commands work as typed
-	@$(LAB) shell
+	@$(SWORDLAB) shell
 
 clean: setup ## stop the cluster and delete its data (asks first)
-	@$(LAB) clean
+	@$(SWORDLAB) clean
 
 lab-%: setup ## bring up what lab N needs and say what to do
-	@$(LAB) lab $*
+	@$(SWORDLAB) lab $*
 
 check-%: setup ## check lab N on the running engines
-	@$(LAB) check $* --tree "$(TREE)"
+	@$(SWORDLAB) check $* --tree "$(TREE)"
 
 watch-%: setup ## check lab N again whenever you save
-	@$(LAB) watch $*
+	@$(SWORDLAB) watch $*
 
 hint-%: setup ## one hint more for lab N
-	@$(LAB) hint $*
+	@$(SWORDLAB) hint $*
 
 reset-%: setup ## lab N's starter again; your file is kept aside
-	@$(LAB) reset $*
+	@$(SWORDLAB) reset $*
 
 solution-%: setup ## the solution of lab N in place of yours, which is kept aside (asks first)
-	@$(LAB) solution $* $(if $(YES),--yes)
+	@$(SWORDLAB) solution $* $(if $(YES),--yes)
 
 catch-up-%: setup ## the earlier labs' solutions, so that you can begin at lab N
-	@$(LAB) catch-up $*
+	@$(SWORDLAB) catch-up $*
 
 progress: setup ## the last result of each lab
-	@$(LAB) progress
+	@$(SWORDLAB) progress
 
 check: setup ## check all labs
-	@$(LAB) check --tree "$(TREE)" $(if $(JSON),--json "$(JSON)") $(if $(JUNITXML),--junitxml "$(JUNITXML)")
+	@$(SWORDLAB) check --tree "$(TREE)" $(if $(JSON),--json "$(JSON)") $(if $(JUNITXML),--junitxml "$(JUNITXML)")
 
 doctor: setup ## whether this machine can run the lab, and what to do where it cannot
-	@$(LAB) doctor
+	@$(SWORDLAB) doctor
 
 lock: setup ## complete engines.lock and the Python lock files after an edit
-	@$(LAB) lock
+	@$(SWORDLAB) lock
+
+verify: setup ## prove the course: solutions, starters, right and wrong variants (LAB=4 ONLY=trigger)
+	@$(SWORDLAB) verify $(if $(LAB),--lab $(LAB)) $(if $(ONLY),--only "$(ONLY)")
 
 lint: setup-test ## ruff and mypy
 	@$(VENV)/ruff check swordlab checks tests

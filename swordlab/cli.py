@@ -82,6 +82,9 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--tree", type=Path, default=Path("labs"), help="labs, solutions, or another folder of labs")
     sub.add_argument("--json", type=Path, help="write the results as JSON")
     sub.add_argument("--junitxml", type=Path, help="write the results as JUnit XML")
+    sub = add("verify", verify, "prove the course: solutions pass, starters fail, variants are judged as they must be")
+    sub.add_argument("--lab", type=int, help="one lab only")
+    sub.add_argument("--only", default="", help="only what has this text in its name")
     add("progress", progress, "the last result of each lab")
     sub = add("engine", engine, "run engines: the command of a service")
     sub.add_argument("names", nargs="+")
@@ -165,6 +168,12 @@ def check(arguments: argparse.Namespace) -> int:
     from swordlab import loop
 
     return loop.check(arguments.numbers, arguments.tree.resolve(), arguments.json, arguments.junitxml)
+
+
+def verify(arguments: argparse.Namespace) -> int:
+    from swordlab.grading import verify
+
+    return verify.verify(arguments.lab, arguments.only)
 
 
 def progress(_: argparse.Namespace) -> int:

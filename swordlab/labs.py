@@ -50,6 +50,8 @@ class Lab:
     services: tuple[str, ...]
     after: tuple[int, ...]
     """The labs whose work it stands on, directly."""
+    makes: tuple[str, ...]
+    """What its work leaves on the cluster: topics, files, tables."""
     compose: str
     """Its own compose file, or an empty text when the cluster is the lab's."""
     programs: tuple[Program, ...]
@@ -113,6 +115,7 @@ def read(path: Path) -> Lab:
         edits=tuple(values["edits"]),
         services=tuple(values["services"]),
         after=tuple(values["after"]),
+        makes=tuple(values.get("makes", ())),
         compose=values.get("compose", ""),
         programs=tuple(Program(**program) for program in values.get("program", ())),
         steps=tuple(Step(**step) for step in values.get("step", ())),

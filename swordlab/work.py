@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,15 +73,17 @@ class Work:
         return notes
 
     def supervised(self, lab: Lab, program: Program) -> Supervised:
-        """The supervised form of a lab's program; its version changes with any file of the lab's folder."""
+        """The supervised form of a lab's program; its version changes with its file, or a helper beside it."""
+        folder = self.folder(lab).resolve()
+        others = {name for other in lab.programs if other != program for name in lab.edits if names(other, name)}
         return Supervised(
             program.name,
             tuple(shlex.split(fill(program.command))),
             program.service,
             environment(self.cluster.state) | dict(program.environment),
-            str(self.folder(lab)),
+            str(folder),
             restart_always=False,
-            version=digest(self.folder(lab)),
+            version=digest(folder, without=others),
         )
 
     def stop(self, labs: Sequence[Lab]) -> None:
@@ -228,12 +230,12 @@ def fill(command: str) -> str:
     return string.Template(command).substitute(endpoints.environment())
 
 
-def digest(folder: Path) -> str:
-    """Changes with the name or content of any file of the student's in this folder."""
-    summary = hashlib.sha256()
+def digest(folder: Path, without: Set[str] = frozenset()) -> str:
+    """Changes with the name or content of any file of the student's in this folder, some files left out."""
+    summary, ignored = hashlib.sha256(), NOT_WORK | without
     for path in sorted(folder.rglob("*")):
         parts = path.relative_to(folder).parts
-        if path.is_file() and not NOT_WORK & set(parts) and not any(part.startswith(".") for part in parts):
+        if path.is_file() and not ignored & set(parts) and not any(part.startswith(".") for part in parts):
             summary.update(f"{parts} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
     return summary.hexdigest()[:16]
 
