@@ -39,7 +39,7 @@ class Artifact:
 
     @property
     def unpacked(self) -> Path:
-        """Where a Python archive is unpacked to; the archive itself is then deleted."""
+        """Where a Python archive is unpacked to; the archive itself is not kept."""
         return cache_folder() / "python" / self.relative_path.removesuffix(".tar.gz")
 
     @property

@@ -27,7 +27,6 @@ from swordlab.places import cache_folder
 
 PARALLEL = 12
 BLOCK = 1 << 18  # bytes
-ATTEMPTS = 5  # connections for one archive; each goes on where the last one broke
 TIMEOUT = (15, 60)  # seconds to connect, seconds between two blocks
 UNPACKED_FACTOR = 1.3  # room for what is unpacked beside what is fetched
 
@@ -37,6 +36,9 @@ stopped = threading.Event()
 
 class Broken(Exception):
     """The connection ended before the archive did."""
+
+
+BREAKS = (Broken, requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
 
 
 def ensure() -> None:
@@ -121,13 +123,14 @@ def locked(part: Path) -> Iterator[BinaryIO]:
 
 
 def download(artifact: Artifact, file: BinaryIO, advance: Advance) -> None:
-    """Append what is missing to `file`, connecting again where a connection broke."""
-    for attempt in range(ATTEMPTS):
+    """Append what is missing to `file`, connecting again as long as each connection brings something."""
+    while True:
+        before = file.seek(0, os.SEEK_END)
         try:
             append(artifact, file, advance)
             return
-        except (Broken, requests.ConnectionError, requests.Timeout) as error:
-            if attempt == ATTEMPTS - 1:
+        except BREAKS as error:
+            if file.seek(0, os.SEEK_END) <= before:
                 raise no_network(artifact, error) from None
 
 

@@ -14,6 +14,7 @@ COORDINATE = "some.group:thing:1"
 
 class Repository(http.server.BaseHTTPRequestHandler):
     asked: list = []
+    breaks_after: int | None = None
 
     def do_GET(self):
         begin = int(self.headers.get("Range", "bytes=0-")[6:-1])
@@ -21,7 +22,7 @@ class Repository(http.server.BaseHTTPRequestHandler):
         self.send_response(206 if begin else 200)
         self.send_header("Content-Length", str(len(CONTENT) - begin))
         self.end_headers()
-        self.wfile.write(CONTENT[begin:])
+        self.wfile.write(CONTENT[begin:][: self.breaks_after])
 
     def log_message(self, *_):
         pass
@@ -34,6 +35,7 @@ def repository(monkeypatch, tmp_path):
     monkeypatch.setenv("SWORDLAB_CACHE", str(tmp_path))
     monkeypatch.setattr(fetch, "maven_repository", lambda: f"http://127.0.0.1:{server.server_port}")
     Repository.asked.clear()
+    Repository.breaks_after = None
     fetch.stopped.clear()
     yield Repository
     server.shutdown()
@@ -57,6 +59,14 @@ def test_a_broken_download_is_continued(repository):
     fetch.fetch(thing())
     assert thing().path.read_bytes() == CONTENT
     assert repository.asked == [1000]
+
+
+def test_a_connection_that_breaks_is_made_again(repository):
+    repository.breaks_after = 400_000
+    fetch.fetch(thing())
+    assert thing().path.read_bytes() == CONTENT
+    assert repository.asked[0] == 0
+    assert len(repository.asked) > 2
 
 
 def test_a_damaged_archive_is_refused_and_deleted(repository):
