@@ -21,7 +21,7 @@ from swordlab import endpoints, engines, fetch, files, launch
 from swordlab.cluster import compose
 from swordlab.cluster.compose import Service
 from swordlab.cluster.supervisor import Program, ProgramInfo, Supervisor
-from swordlab.engines import Engine, java
+from swordlab.engines import Engine, java, spark
 from swordlab.errors import LabError, UsageError
 from swordlab.places import CHECKOUT, OTHER_STATE, State
 from swordlab.tools import clients
@@ -226,10 +226,12 @@ class LocalCluster:
         return found
 
     def save_class_data(self) -> None:
-        """Have each running engine, and each client of one, write its class-data archive where there is none yet."""
+        """Have each running engine, a driver, and each client write its class-data archive where there is none yet."""
         info = self.supervisor.info()
         for engine in self._running_engines():
-            java.save_archive(engine, info[engine.name].pid)
+            java.save_archive(java.archive(engine), info[engine.name].pid)
+        for driver in self._running_drivers()[:1]:
+            java.save_archive(spark.archive(), driver)
         for client in self._running_clients():
             if not client.archive.exists():
                 client.save_archive(self.state)
@@ -239,6 +241,15 @@ class LocalCluster:
         found = map(self._engine, self.supervisor.programs().values())
         return [engine for engine in found if engine and engine.name in info and info[engine.name].is_up]
 
+    def _running_drivers(self) -> list[int]:
+        """The processes of supervised Spark drivers."""
+        found = []
+        for process in (process for program in self.supervisor.info().values() for process in program.processes()):
+            with contextlib.suppress(psutil.Error):
+                if spark.DRIVER in process.cmdline():
+                    found.append(process.pid)
+        return found
+
     def _running_clients(self) -> list[clients.Client]:
         names = {engine.name for engine in self._running_engines()}
         return [client for client in clients.CLIENTS.values() if client.engine in names]
@@ -247,6 +258,7 @@ class LocalCluster:
         """The same beside whatever comes next: it takes some seconds, once."""
         archives = [java.archive(engine) for engine in self._running_engines()]
         archives += [client.archive for client in self._running_clients()]
+        archives += [spark.archive() for _ in self._running_drivers()]
         if all(archive.exists() for archive in archives):
             return
         subprocess.Popen(

@@ -133,7 +133,11 @@ class ProgramInfo:
     @property
     def memory(self) -> int:
         """Resident bytes of the process and those it started."""
-        return sum(_resident(process) for process in _tree(self.pid)) if self.pid else 0
+        return sum(_resident(process) for process in self.processes())
+
+    def processes(self) -> list[psutil.Process]:
+        """The process and those it started."""
+        return _tree(self.pid) if self.pid else []
 
 
 class Supervisor:

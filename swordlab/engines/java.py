@@ -75,7 +75,7 @@ def command(engine: Engine) -> list[str]:
     arguments = engine.configure()
     return [
         *_common(engine.state),
-        *_sharing(engine),
+        *sharing(archive(engine)),
         f"-Xmx{engine.heap}m",
         *(f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in engine.opens),
         *engine.options(),
@@ -101,9 +101,18 @@ def tool_command(
     ]
 
 
+def lean() -> list[str]:
+    """The flags that make a JVM small and quick to start; none where Java's own defaults are asked for."""
+    return [] if os.environ.get(STOCK_VARIABLE) else list(LEAN)
+
+
+def tool_options() -> list[str]:
+    """The flags of a short-lived JVM."""
+    return [*lean(), *_share(base_archive())]
+
+
 def _common(state: State) -> list[str]:
-    lean = () if os.environ.get(STOCK_VARIABLE) else LEAN
-    return [executable(), *lean, *names_option(state), f"-Djava.io.tmpdir={state.tmp}", log_option(state)]
+    return [executable(), *lean(), *names_option(state), f"-Djava.io.tmpdir={state.tmp}", log_option(state)]
 
 
 def names_option(state: State) -> list[str]:
@@ -162,10 +171,10 @@ def base_archive() -> Path:
     return target
 
 
-def _sharing(engine: Engine) -> list[str]:
-    """Use the engine's archive, or record which classes it loads so that one can be made."""
-    if archive(engine).exists():
-        return _share(archive(engine))
+def sharing(file: Path) -> list[str]:
+    """Use a program's archive, or record which classes it loads so that one can be made."""
+    if file.exists():
+        return _share(file)
     return [*_share(base_archive()), *([] if os.environ.get(STOCK_VARIABLE) else ["-XX:+RecordDynamicDumpInfo"])]
 
 
@@ -176,9 +185,8 @@ def _share(file: Path) -> list[str]:
     return [f"-XX:SharedArchiveFile={file}", "-Xlog:cds=off", "-Xlog:cds+dynamic=off"]
 
 
-def save_archive(engine: Engine, pid: int) -> None:
-    """Ask the running engine for its class-data archive; the next start uses it. Failing costs nothing but speed."""
-    target = archive(engine)
+def save_archive(target: Path, pid: int) -> None:
+    """Ask a running JVM for its class-data archive; the next start uses it. Failing costs nothing but speed."""
     if target.exists() or not psutil.pid_exists(pid):
         return
     scratch = target.with_suffix(f".{os.getpid()}")
