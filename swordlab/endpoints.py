@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from swordlab import hosts
+from swordlab.errors import UsageError
 
 PORTS: dict[str, int] = {
     "FLASK_PORT": 5000,
@@ -44,9 +45,15 @@ def adopt(folder: Path) -> None:
 
 
 def ports(environ: Mapping[str, str] | None = None) -> dict[str, int]:
-    """The port of each endpoint: the environment's value, else the report's."""
+    """The port of each endpoint: the environment's value, else the report's. UsageError for what is no port."""
     environ = os.environ if environ is None else environ
-    return {name: int(environ.get(name) or default) for name, default in PORTS.items()}
+    return {name: _port(name, environ.get(name) or str(default)) for name, default in PORTS.items()}
+
+
+def _port(name: str, text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 1 << 16:
+        raise UsageError(f"{name} is '{text}', which is not a port", "a port is a number from 1 to 65535")
+    return int(text)
 
 
 def environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:

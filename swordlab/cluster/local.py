@@ -5,6 +5,7 @@ import errno
 import fcntl
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -31,6 +32,8 @@ READY_WITHIN = 180.0  # seconds
 POLL = 0.1  # seconds
 DISK_NEEDED = 500_000_000  # bytes for logs and data of a first run
 LOG_LINES = 12  # of an engine that cannot start
+STACK_FRAME = re.compile(r"\s+(at |\.\.\. \d+ more)")
+TRIES = 2  # starts of an engine that dies again and again
 
 Report = Callable[[str, str], None]
 """Told of each engine's step: (engine, what happens to it)."""
@@ -45,6 +48,7 @@ LIKELY_CAUSES = (
     ("UnsupportedClassVersionError", "the wrong Java: it must be 17"),
     ("Could not reserve enough space", "too little free memory"),
     ("ConfigException", "a KAFKA_… variable in the compose file is wrong"),
+    ("KafkaException: Unable to parse", "a KAFKA_… variable in the compose file is wrong"),
 )
 
 
@@ -287,6 +291,9 @@ class Starting:
         self.started: dict[str, float] = {}
         self.ready: set[str] = set()
         self.reasons: dict[str, str] = {}
+        self.pids: dict[str, set[int]] = {}
+        self.log_sizes: dict[str, int] = {}
+        """Where in its log the lines of this start begin, in bytes."""
 
     def run(self, seconds: float) -> None:
         """Until every engine answers; LabError when one cannot, or does not within `seconds`."""
@@ -309,6 +316,7 @@ class Starting:
         for service in self.services.values():
             if all(self._met(other, condition) for other, condition in service.depends_on.items()):
                 for name in [name for name in service.engines if name in self.waiting]:
+                    self.log_sizes[name] = size_of(self.cluster.state.log(name))
                     self.supervisor.start(name)
                     self.waiting.remove(name)
                     self.started[name] = time.monotonic()
@@ -329,19 +337,23 @@ class Starting:
 
     def _look_for_failures(self) -> None:
         for name, found in self.supervisor.info().items():
-            if name in self.started and name not in self.ready and (found.gave_up or found.state == "BACKOFF"):
-                raise self._cannot_start(name, found)
+            if name in self.started and name not in self.ready:
+                self.pids.setdefault(name, set()).update({found.pid} - {0})
+                if found.gave_up or found.state == "BACKOFF" or len(self.pids[name]) > TRIES:
+                    raise self._cannot_start(name)
 
-    def _cannot_start(self, name: str, found: ProgramInfo) -> LabError:
+    def _cannot_start(self, name: str) -> LabError:
         for other in self.started:
             if other not in self.ready:
                 self.supervisor.stop(other)
-        lines = self.cluster.state.log(name).read_text(errors="replace").splitlines()
-        tail = "\n".join(f"    {line[:200]}" for line in lines[-LOG_LINES:])
+        log = self.cluster.state.log(name).read_bytes()[self.log_sizes[name] :]
+        lines = log.decode(errors="replace").splitlines()
+        told = [line for line in lines if not STACK_FRAME.match(line)]
+        tail = "\n".join(f"    {line[:200]}" for line in told[-LOG_LINES:])
         text = "\n".join(lines[-200:])
         cause = next((cause for sign, cause in LIKELY_CAUSES if sign in text), "its log says more")
         return LabError(
-            f"{name} ended with status {found.exit_status} before it was ready. Its last lines:\n{tail}",
+            f"{name} ended before it was ready. Its last lines:\n{tail}",
             f"likely cause: {cause}. The whole log: make logs SERVICE={name}",
         )
 
@@ -350,6 +362,11 @@ def programs_of(service: Service) -> list[Program]:
     """The supervised programs of one service."""
     environment = endpoints.environment({**os.environ, **service.environment}) | dict(service.environment)
     return [launch.engine_program(name, service.name, environment) for name in service.engines]
+
+
+def size_of(file: Path) -> int:
+    """Its bytes; 0 while there is none."""
+    return file.stat().st_size if file.exists() else 0
 
 
 def is_free(port: int) -> bool:
