@@ -71,7 +71,7 @@ def parser() -> argparse.ArgumentParser:
     sub = add("clean", clean, "stop the cluster and delete its data")
     sub.add_argument("--yes", action="store_true", help="do not ask")
     sub = add("demo", demo, "run the whole pipeline and print the report's section 9")
-    sub.add_argument("--tree", default="solutions", help="labs or solutions")
+    sub.add_argument("--tree", type=Path, default=Path("solutions"), help="labs or solutions")
     for name, text in LOOP.items():
         sub = add(name, loop_command, text)
         sub.set_defaults(name=name)
@@ -150,7 +150,7 @@ def clean(arguments: argparse.Namespace) -> int:
 def demo(arguments: argparse.Namespace) -> int:
     from swordlab import demo
 
-    return demo.run(arguments.tree)
+    return demo.run(arguments.tree.resolve())
 
 
 def loop_command(arguments: argparse.Namespace) -> int:

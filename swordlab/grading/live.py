@@ -186,7 +186,11 @@ class Presto:
     schema: str = "default"
 
     def rows(self, sql: str, session: Mapping[str, str] | None = None) -> list[tuple[Any, ...]]:
-        """Presto's answer; raises prestodb's PrestoQueryError as Presto words it."""
+        """Presto's rows; raises prestodb's PrestoQueryError as Presto words it."""
+        return self.answer(sql, session)[1]
+
+    def answer(self, sql: str, session: Mapping[str, str] | None = None) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """The names of the columns, and the rows."""
         connection = prestodb.dbapi.connect(
             host=endpoints.url("PRESTO_HOST"),
             port=int(endpoints.url("PRESTO_PORT")),
@@ -197,7 +201,8 @@ class Presto:
         )
         with closing(connection.cursor()) as cursor:
             cursor.execute(sql)
-            return [tuple(row) for row in cursor.fetchall()]
+            rows = [tuple(row) for row in cursor.fetchall()]
+            return [column[0] for column in cursor.description], rows
 
 
 @dataclass(frozen=True)
