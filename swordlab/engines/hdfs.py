@@ -1,10 +1,14 @@
 """HDFS: NameNode and DataNode, and the client configuration that Hive, Presto and Spark share with them."""
 
+import hashlib
+import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
 from swordlab import artifacts
 from swordlab.engines.base import Engine, NotReady, site_xml
+from swordlab.places import cache_folder
 
 LIVE_DATANODES = "Hadoop:service=NameNode,name=FSNamesystemState"
 NAMENODE = "Hadoop:service=NameNode,name=NameNodeInfo"
@@ -20,6 +24,25 @@ def client_jars() -> list[Path]:
         *artifacts.jars("hdfs"),
         *artifacts.spark_jars("slf4j-api*", "log4j-*", "jcl-over*", "jul-to*"),
     ]
+
+
+def page_jar() -> Path:
+    """A jar with the NameNode's web pages: what the Maven artifact has of them, which is no .html, and one page."""
+    page = (Path(__file__).parent / "namenode.html").read_bytes()
+    target = cache_folder() / "patched" / f"namenode-page-{hashlib.sha256(page).hexdigest()[:12]}.jar"
+    if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        scratch = target.with_suffix(f".{os.getpid()}")
+        with (
+            zipfile.ZipFile(artifacts.jar("hdfs", "hadoop-client-minicluster")) as given,
+            zipfile.ZipFile(scratch, "w", zipfile.ZIP_DEFLATED) as jar,
+        ):
+            for name in given.namelist():
+                if name.startswith(("webapps/hdfs/", "webapps/static/")):
+                    jar.writestr(name, given.read(name))
+            jar.writestr("webapps/hdfs/index.html", page)
+        scratch.rename(target)
+    return target
 
 
 class Hdfs(Engine):
@@ -73,6 +96,10 @@ class NameNode(Hdfs):
     main = "org.apache.hadoop.hdfs.server.namenode.NameNode"
     heap = 256
     ports = ("HDFS_PORT", "NAMENODE_HTTP_PORT")
+
+    def classpath(self) -> list[Path]:
+        """The page before the artifact that lacks it."""
+        return [page_jar(), *super().classpath()]
 
     def prepare(self) -> tuple[str, list[str]] | None:
         """Format the file system once."""
