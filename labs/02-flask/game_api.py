@@ -67,9 +67,9 @@ swords = Deck("swords", SWORDS)
 
 def log_event(event_type: str, **details: str | int) -> None:
     """Write this request's headers and `details` to topic `events`; return when Kafka has acknowledged it."""
-    # TODO 1: so far the event is nothing but its type. One flat object must also hold the headers of this request
-    # (Host, User-Agent, Accept, …: see flask.request) and the details.
-    event = {"event_type": event_type}
+    # TODO 1: so far the event is empty. One flat object must hold the headers of this request (Host, User-Agent,
+    # Accept, …: see flask.request), event_type and the details.
+    event: dict[str, str | int] = {}
     # TODO 2: send() puts the event into a buffer and returns at once, whatever becomes of it. Wait for the
     # broker's word; if there is none, the KafkaError reaches event_not_logged below.
     producer.send("events", event)

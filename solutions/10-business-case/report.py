@@ -26,12 +26,12 @@ import pygal
 
 SQL = {
     "players": "select count(distinct host) from guild_joins",
-    "guild_members": "select guild, count(*) from guild_joins group by guild order by 2 desc, 1",
-    "swords_sold": "select count(*) from sword_purchases",
+    "guild_members": "select guild, count(*) from guild_joins where guild is not null group by guild order by 2 desc, 1",
+    "swords_sold": "select count(sword_type) from sword_purchases",
     "swords_by_type": "select sword_type, count(*) from sword_purchases"
-    " group by sword_type order by 2 desc, 1",
+    " where sword_type is not null group by sword_type order by 2 desc, 1",
     "revenue_by_sword": "select sword_type, coalesce(sum(sword_cost), 0) from sword_purchases"
-    " group by sword_type order by 2 desc, 1",
+    " where sword_type is not null group by sword_type order by 2 desc, 1",
 }
 
 
