@@ -26,7 +26,8 @@ import pygal
 
 SQL = {
     "players": "select count(distinct host) from guild_joins",
-    "guild_members": "select guild, count(*) from guild_joins where guild is not null group by guild order by 2 desc, 1",
+    "guild_members": "select guild, count(*) from guild_joins"
+    " where guild is not null group by guild order by 2 desc, 1",
     "swords_sold": "select count(sword_type) from sword_purchases",
     "swords_by_type": "select sword_type, count(*) from sword_purchases"
     " where sword_type is not null group by sword_type order by 2 desc, 1",
