@@ -79,15 +79,15 @@ def room_for(wanted: list[Artifact]) -> None:
 def in_parallel(wanted: list[Artifact], advance: Advance) -> None:
     """Fetch every artifact; the first failure (or Ctrl-C) stops the others at their next block."""
     stopped.clear()
-    with ThreadPoolExecutor(PARALLEL) as pool:
-        try:
-            futures = [pool.submit(fetch, artifact, advance) for artifact in wanted]
-            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-            for future in done:
-                future.result()
-        finally:
-            stopped.set()
-            pool.shutdown(cancel_futures=True)
+    pool = ThreadPoolExecutor(PARALLEL)
+    try:
+        futures = [pool.submit(fetch, artifact, advance) for artifact in wanted]
+        done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+        for future in done:
+            future.result()
+    finally:
+        stopped.set()
+        pool.shutdown(wait=False, cancel_futures=True)  # a thread may be waiting for a server that is silent
 
 
 def fetch(artifact: Artifact, advance: Advance = lambda _: None) -> None:
