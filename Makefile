@@ -5,7 +5,7 @@ SWORDLAB := $(VENV)/python -m swordlab
 TREE   ?= labs
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test demo up down status logs shell clean progress check test lint lock doctor
+.PHONY: help setup setup-test demo up down status logs shell clean progress check test bench lint lock doctor
 
 help: ## this list
 	@sed -n 's/^\([a-z][a-zA-Z-]*\):[^#]*## \(.*\)/  make \1 — \2/p' Makefile
@@ -73,9 +73,12 @@ lock: setup ## complete engines.lock and the Python lock files after an edit
 verify: setup ## prove the course: solutions, starters, right and wrong variants (LAB=4 ONLY=trigger)
 	@$(SWORDLAB) verify $(if $(LAB),--lab $(LAB)) $(if $(ONLY),--only "$(ONLY)")
 
+bench: setup ## measure what the lab costs, and write docs/bench.md (ONLY="memory latency")
+	@$(VENV)/python -m bench $(ONLY)
+
 lint: setup-test ## ruff and mypy
-	@$(VENV)/ruff check swordlab checks tests
-	@$(VENV)/ruff format --check swordlab checks tests
+	@$(VENV)/ruff check swordlab checks tests bench
+	@$(VENV)/ruff format --check swordlab checks tests bench
 	@$(VENV)/mypy
 
 test: lint ## lint, types, and the tests on the real engines

@@ -59,6 +59,9 @@ chmod = 0700
 
 [rpcinterface:supervisor]
 supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
+
+[rpcinterface:restarts]
+supervisor.rpcinterface_factory = swordlab.cluster.restarts:make
 """
 
 PROGRAM = """
@@ -92,8 +95,8 @@ class Program:
     environment: Mapping[str, str] = field(default_factory=dict)
     folder: str = str(CHECKOUT)
     restart_always: bool = True
-    """An engine is started again whatever happens; a student's program only when it was killed by a signal, since
-    one that ends with an error would end so again."""
+    """An engine is started again whatever happens; a student's program when it was killed by a signal, or had worked
+    before it failed (restarts.py): one with a mistake in it would fail for ever."""
     version: str = ""
     """Changes when the program must be started anew, for instance with its file's content."""
 

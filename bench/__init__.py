@@ -1,0 +1,1 @@
+"""`make bench`: what the lab costs in bytes, seconds and memory, as ratios within one run."""

@@ -1,0 +1,95 @@
+"""`python -m bench [NAME…]`: run the named measurements or all, print the table. All of them renew docs/bench.md."""
+
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from datetime import datetime, timezone
+
+import psutil
+from rich.table import Table
+
+from bench import cold, latency, memory, throughput, warm
+from bench.row import Row
+from bench.surroundings import own_cluster
+from swordlab import console
+from swordlab.cluster.local import LocalCluster
+from swordlab.places import CHECKOUT
+
+PAGE = CHECKOUT / "docs" / "bench.md"
+ON_A_CLUSTER: dict[str, Callable[[LocalCluster], list[Row]]] = {
+    "memory": memory.measure,
+    "latency": latency.measure,
+    "throughput": throughput.measure,
+    "warm": warm.measure,  # last: it starts engines anew and leaves the Spark jobs down
+}
+"""A measurement more is a module more and a line here."""
+NAMES = ["cold", *ON_A_CLUSTER]
+
+
+def main(names: Sequence[str]) -> int:
+    """Measure, print, and write the page when everything was measured."""
+    if unknown := set(names) - set(NAMES):
+        console.problem(f"there is no measurement '{unknown.pop()}': the measurements are {', '.join(NAMES)}")
+        return 1
+    wanted = [name for name in NAMES if name in names or not names]
+    load = f"{os.getloadavg()[0]:.1f}"
+    rows: list[Row] = []
+    if "cold" in wanted:
+        console.say("measuring cold …")
+        rows += cold.measure()
+    if on_a_cluster := [name for name in wanted if name in ON_A_CLUSTER]:
+        console.say("starting a cluster and running the demo on it …")
+        with own_cluster() as cluster:
+            for name in on_a_cluster:
+                console.say(f"measuring {name} …")
+                rows += ON_A_CLUSTER[name](cluster)
+    print_table(rows)
+    if wanted == NAMES:
+        PAGE.parent.mkdir(exist_ok=True)
+        PAGE.write_text(page(rows, load))
+        console.say(f"Written to {PAGE.relative_to(CHECKOUT)}.")
+    return 0
+
+
+def print_table(rows: Sequence[Row]) -> None:
+    """The table for the person at the keyboard."""
+    table = Table(box=None, pad_edge=False)
+    for column in ("MEASUREMENT", "FIGURE", "TARGET", ""):
+        table.add_column(column, justify="right" if column in ("FIGURE", "TARGET") else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(row.what, row.figure, row.target, row.verdict, style="red" if row.reached is False else None)
+    console.out.print(table)
+
+
+def page(rows: Sequence[Row], load: str) -> str:
+    """The page that keeps the last run, with the machine it ran on."""
+    lines = [
+        "# What the lab costs",
+        "",
+        "Written by `make bench`. Ratios are within one run, so that they can be compared between machines.",
+        "",
+        f"{datetime.now(timezone.utc):%Y-%m-%d}, commit {commit()}: {os.cpu_count()} cores,"
+        f" {psutil.virtual_memory().total / 2**30:.0f} GiB, {platform.system()} {platform.release()}"
+        f" {platform.machine()}, Python {platform.python_version()}; load average at the start {load}.",
+        "",
+        "| measurement | figure | target | |",
+        "|---|---:|---:|---|",
+    ]
+    lines += [
+        f"| {row.what.replace('  ', '&emsp;', 1)} | {row.figure} | {row.target} | {row.verdict} |" for row in rows
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def commit() -> str:
+    """The commit that was measured."""
+    command = ["git", "describe", "--always", "--dirty"]
+    return (
+        subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

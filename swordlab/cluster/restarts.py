@@ -1,0 +1,46 @@
+"""A plugin inside supervisord: a program that had worked and then failed, for want of an engine, is started again.
+
+supervisord knows two kinds of programs: started again whatever happens (the lab's engines), or only when a signal
+killed them (a student's programs: one with a mistake in it would fail for ever). A stream that has run for a while and
+ends with an error is neither: HDFS was away when it wanted to write, and will be back.
+"""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from supervisor import events
+from supervisor.states import ProcessStates
+
+WORKED = 30.0  # seconds after which a program has shown that it can work
+TRIES = 5  # starts without such a time in between
+
+
+class Restarts:
+    """Looks at every program each five seconds (supervisord's tick)."""
+
+    def __init__(self, supervisord: Any) -> None:
+        self.supervisord = supervisord
+        self.tries: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
+        """Starts that are left to a program which has worked; one that was defined anew has to work first."""
+        events.subscribe(events.Tick5Event, self._tick)
+
+    def _tick(self, _: object) -> None:
+        """Note what works; start what had worked and failed."""
+        for process in self._processes():
+            state = process.get_state()
+            if state == ProcessStates.RUNNING and time.time() - process.laststart > WORKED:
+                self.tries[process] = TRIES
+            elif state == ProcessStates.EXITED and process.exitstatus != 0 and self.tries.get(process):
+                self.tries[process] -= 1
+                process.spawn()
+
+    def _processes(self) -> Iterator[Any]:
+        for group in self.supervisord.process_groups.values():
+            yield from group.processes.values()
+
+
+def make(supervisord: Any) -> Restarts:
+    """What supervisord calls at its start."""
+    return Restarts(supervisord)
