@@ -8,13 +8,15 @@ ends with an error is neither: HDFS was away when it wanted to write, and will b
 import time
 from collections.abc import Iterator
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from supervisor import events
 from supervisor.states import ProcessStates
 
 WORKED = 30.0  # seconds after which a program has shown that it can work
 TRIES = 5  # starts without such a time in between
+LEFT = "swordlab_starts_left"
+"""The starts left to a program that has worked, kept with supervisord's own object of it, which is not hashable: one
+that is defined anew has to work first."""
 
 
 class Restarts:
@@ -22,8 +24,6 @@ class Restarts:
 
     def __init__(self, supervisord: Any) -> None:
         self.supervisord = supervisord
-        self.tries: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
-        """Starts that are left to a program which has worked; one that was defined anew has to work first."""
         events.subscribe(events.Tick5Event, self._tick)
 
     def _tick(self, _: object) -> None:
@@ -31,9 +31,9 @@ class Restarts:
         for process in self._processes():
             state = process.get_state()
             if state == ProcessStates.RUNNING and time.time() - process.laststart > WORKED:
-                self.tries[process] = TRIES
-            elif state == ProcessStates.EXITED and process.exitstatus != 0 and self.tries.get(process):
-                self.tries[process] -= 1
+                setattr(process, LEFT, TRIES)
+            elif state == ProcessStates.EXITED and process.exitstatus != 0 and getattr(process, LEFT, 0):
+                setattr(process, LEFT, getattr(process, LEFT) - 1)
                 process.spawn()
 
     def _processes(self) -> Iterator[Any]:
