@@ -1,15 +1,22 @@
-"""Waiting for the streams of an earlier lab: a precondition here, so what does not arrive costs no points."""
+"""What a check needs of earlier labs' programs, the game and the streams: where it is missing, no points are lost."""
 
 from collections.abc import Callable
+from random import Random
 
-from swordlab.grading import trouble
-from swordlab.grading.programs import has_ended
+import requests
+
+from swordlab.grading import probes, trouble
+from swordlab.grading.live import Game, Message, Topic
+from swordlab.grading.programs import has_ended, require_serving
 from swordlab.grading.verdict import CheckFailed, NotChecked, wait_for
 from swordlab.labs import Lab, Program, needed
 from swordlab.work import Work
 
 WITHIN = 75.0  # seconds: the start of a Spark driver on a busy machine, a trigger and a batch
 POLL = 0.3  # seconds
+LOGGED_WITHIN = 6.0  # seconds from an answer of the game to the event on the topic
+ROUTES = {probes.JOIN: "/join_guild", probes.PURCHASE: "/purchase_sword"}
+"""Event type -> the game's route."""
 
 
 def require_arrived(work: Work, lab: Lab, arrived: Callable[[], object], what: str) -> None:
@@ -26,6 +33,40 @@ def require_arrived(work: Work, lab: Lab, arrived: Callable[[], object], what: s
         raise NotChecked(cause or f"{program.name} ended", f"make check-{earlier.number}")
     writers = [earlier for earlier in needed(lab) if earlier.programs]
     raise NotChecked(f"{what} after {WITHIN:.0f} s", f"make check-{writers[-1].number}")
+
+
+def require_game(work: Work, lab: Lab) -> None:
+    """Return once the game of an earlier lab answers; NotChecked when it does not."""
+    for earlier in needed(lab):
+        for program in earlier.programs:
+            if "FLASK_PORT" in program.command:
+                try:
+                    require_serving(work, earlier, program, "FLASK_PORT")
+                except CheckFailed as failed:
+                    reason = f"the game does not answer: {failed.cause or failed.found}"
+                    raise NotChecked(reason, f"make check-{earlier.number}") from None
+
+
+def play(topic: Topic, rng: Random, host: str) -> dict[str, Message]:
+    """Let a host join and purchase through the game; event type -> message, NotChecked where one does not come."""
+    before = topic.end()
+    for route in ROUTES.values():
+        try:
+            answer = Game().ask(route, {"Host": host, "User-Agent": probes.agent(rng)})
+        except requests.RequestException as error:
+            raise NotChecked(f"the game does not answer: {type(error).__name__}", "make check-2") from None
+        if answer.status_code != 200:
+            raise NotChecked(f"the game answers {route} with status {answer.status_code}", "make check-2")
+
+    def messages() -> dict[str, Message]:
+        events = [message for message in topic.since(before) if message.event.get("Host") == host]
+        found = {str(message.event.get("event_type")): message for message in events}
+        return found if ROUTES.keys() <= found.keys() else {}
+
+    found = wait_for(messages, LOGGED_WITHIN)
+    if not found:
+        raise NotChecked("the game's answers become no events, or events without Host or event_type", "make check-2")
+    return found
 
 
 def ended(work: Work, lab: Lab) -> list[tuple[Lab, Program]]:
