@@ -1,14 +1,18 @@
 """Make the virtual environment from the lock file. Standard library only: it runs before anything is installed."""
 
+import contextlib
+import fcntl
 import hashlib
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 VENV = CHECKOUT / ".swordlab" / "venv"
+PLACE = VENV / "made-for"
 LOWEST = (3, 10)
 NAMES_HOOK = "import os; os.environ.get('SWORDLAB_HOSTS') and __import__('swordlab.hosts').hosts.install()\n"
 
@@ -50,11 +54,12 @@ def install(lock: Path) -> None:
     """Make or renew the environment from `lock`. Nothing is done when this lock was installed before."""
     python = VENV / "bin" / "python"
     stamp = VENV / f"{lock.name}.installed"
-    if stamp.exists() and stamp.read_text() == fingerprint(lock):
+    if stamp.exists() and stamp.read_text() == fingerprint(lock) and not moved():
         return
     check_python()
     print(f"Setting up Python packages in {VENV.relative_to(CHECKOUT)} from {lock.name}", flush=True)
-    run(sys.executable, "-m", "venv", *([] if list(VENV.glob("*.installed")) else ["--clear"]), str(VENV))
+    afresh = moved() or not list(VENV.glob("*.installed"))
+    run(sys.executable, "-m", "venv", *(["--clear"] if afresh else []), str(VENV))
     quiet = [] if sys.stdout.isatty() else ["--quiet"]
     run(
         str(python),
@@ -69,7 +74,25 @@ def install(lock: Path) -> None:
         str(lock),
     )
     link_checkout(python)
+    PLACE.write_text(str(VENV))
     stamp.write_text(fingerprint(lock))
+
+
+def moved() -> bool:
+    """Whether the environment was made for another folder, which its programs name in their first line."""
+    return PLACE.exists() and PLACE.read_text() != str(VENV)
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """One set-up of a checkout at a time; a second one waits."""
+    with (VENV.parent / "setup.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("Another set-up is at work in this checkout; waiting for it", flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def link_checkout(python: Path) -> None:
@@ -86,7 +109,8 @@ def main() -> int:
         VENV.parent.mkdir(parents=True, exist_ok=True)
         if not os.access(VENV.parent, os.W_OK):
             raise PermissionError(13, "cannot write", str(VENV.parent))
-        install(lock)
+        with alone():
+            install(lock)
     except SetUpFailed as failure:
         print(f"Set-up stopped: {failure}.", file=sys.stderr)
         return 2
