@@ -47,8 +47,8 @@ def require_game(work: Work, lab: Lab) -> None:
                     raise NotChecked(reason, f"make check-{earlier.number}") from None
 
 
-def play(topic: Topic, rng: Random, host: str) -> dict[str, Message]:
-    """Let a host join and purchase through the game; event type -> message, NotChecked where one does not come."""
+def play(topic: Topic, rng: Random, host: str) -> list[Message]:
+    """Let a host join and purchase through the game; both events' messages, NotChecked where one does not come."""
     before = topic.end()
     for route in ROUTES.values():
         try:
@@ -58,10 +58,9 @@ def play(topic: Topic, rng: Random, host: str) -> dict[str, Message]:
         if answer.status_code != 200:
             raise NotChecked(f"the game answers {route} with status {answer.status_code}", "make check-2")
 
-    def messages() -> dict[str, Message]:
-        events = [message for message in topic.since(before) if message.event.get("Host") == host]
-        found = {str(message.event.get("event_type")): message for message in events}
-        return found if ROUTES.keys() <= found.keys() else {}
+    def messages() -> list[Message]:
+        found = [message for message in topic.since(before) if message.event.get("Host") == host]
+        return found if ROUTES.keys() <= {message.event.get("event_type") for message in found} else []
 
     found = wait_for(messages, LOGGED_WITHIN)
     if not found:

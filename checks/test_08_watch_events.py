@@ -1,0 +1,219 @@
+"""Lab 8: the program follows a host, which the check has just let play, from the access log to the topic."""
+
+import re
+import time
+from dataclasses import dataclass
+from datetime import datetime
+
+import pytest
+
+from swordlab.grading import trouble
+from swordlab.grading.arrivals import ROUTES, play, require_game
+from swordlab.grading.live import Message
+from swordlab.grading.probes import JOIN, PURCHASE, agent, host, others, purchase
+from swordlab.grading.verdict import CheckFailed, NotChecked, fail, require, wait_for
+from swordlab.work import Finished
+
+FOLLOW = "python follow_host.py"
+ENOUGH = 1200  # messages on the topic: more than one poll of a consumer brings
+MORE_ROUNDS = 6  # of a join and a purchase
+ENDS_WITHIN = 40.0  # seconds
+APART = 2.0  # seconds from an earlier request of the same route to the one that is followed
+KEYS = {JOIN: ("Host", "event_type", "guild"), PURCHASE: ("Host", "event_type", "sword_type")}
+NUMBERED = {word: re.compile(rf"{word}\W{{1,6}}(\d+)", re.IGNORECASE) for word in ("partition", "offset")}
+LOG_TIME = re.compile(r"\[(\d\d/\w{3}/\d{4} \d\d:\d\d:\d\d)\]")
+DENIES = re.compile(r"\b(no|not|never|none)\b", re.IGNORECASE)
+LOG_FORMAT = "%d/%b/%Y %H:%M:%S"
+
+
+@dataclass(frozen=True)
+class Followed:
+    """A host, its events on the topic, and what the program said of it."""
+
+    host: str
+    messages: list[Message]
+    finished: Finished
+
+    @property
+    def output(self):
+        """All that the program printed."""
+        return self.finished.output
+
+    @property
+    def places(self):
+        """Partition and offset of each event."""
+        return sorted((message.partition, message.offset) for message in self.messages)
+
+    def require_found(self, work, lab):
+        """CheckFailed unless the program ended well and showed something of the host."""
+        cause = self.finished.problem or trouble.cause_in(self.output, work.folder(lab))
+        require(
+            self.finished.is_done and (self.host in self.output or in_one_line(self.output, self.places)),
+            expected=f"the events of {self.host}, and status 0",
+            found=self.output.strip() if self.finished.is_done else self.finished.how,
+            where=f"{FOLLOW} {self.host}",
+            cause=cause or "not every partition is read to its end, or the event's Host is not looked at",
+        )
+
+
+@pytest.fixture(scope="session")
+def game(work, lab, topic, rng):
+    """The game, and a topic with more on it than one poll brings, some of it no event."""
+    if missing := trouble.missing_file(work, lab):
+        raise CheckFailed("a program to run", missing, str(work.folder(lab)), missing, f"make reset-{lab.number}")
+    require_game(work, lab)
+    began = time.time()
+    play(topic, rng, host(rng))
+    there = sum(topic.end().values()) - sum(topic.beginning().values())
+    more = [{"Host": host(rng), "event_type": "default"} for _ in range(ENOUGH - there)]
+    topic.send(*others(rng), *more)
+    return began
+
+
+@pytest.fixture(scope="session")
+def absent(work, lab, topic, rng, game):
+    """Asked for a host that never came, though its name stands in other messages."""
+    name = host(rng)
+    topic.send(
+        purchase(rng, Host=f"{name}.org"),
+        purchase(rng, Host=f"other-{name}"),
+        {**purchase(rng), "User-Agent": f"{agent(rng)} {name}"},
+        name.encode(),
+    )
+    return Followed(name, [], work.run(lab, FOLLOW, name, seconds=ENDS_WITHIN))
+
+
+@pytest.fixture(scope="session")
+def followed(work, lab, topic, rng, game, absent):
+    """Asked for a host that has just joined and purchased."""
+    wait_for(lambda: time.time() > game + APART, APART + 1)  # so that other lines of its routes are of another second
+    name = host(rng)
+    messages = play(topic, rng, name)
+    for _ in range(MORE_ROUNDS):  # until each partition has an event of the host
+        if {message.partition for message in messages} < {*topic.partitions()}:
+            messages += play(topic, rng, name)
+    topic.send(*others(rng))
+    return Followed(name, messages, work.run(lab, FOLLOW, name, seconds=ENDS_WITHIN))
+
+
+def test_finds_a_host_just_sent(followed, work, lab):
+    """Asked for a host that was just sent, it finds it."""
+    followed.require_found(work, lab)
+
+
+def test_names_partition_and_offset(followed, work, lab):
+    """It names the topic's partition and offset of each event of that host."""
+    followed.require_found(work, lab)
+    wanted = followed.places
+    named = [[int(number) for number in pattern.findall(followed.output)] for pattern in NUMBERED.values()]
+    found = sorted(zip(*named, strict=False)) if any(named) else in_one_line(followed.output, wanted)
+    require(
+        set(found) == set(wanted),
+        expected=f"partition and offset of {len(wanted)} events: {wanted}",
+        found=found or followed.output.strip(),
+        where=f"the output of {followed.finished.command}",
+        cause=wrong_places(found, wanted),
+    )
+
+
+def in_one_line(text, places):
+    """Of these places those whose two numbers stand in one line, as in a table."""
+    lines = [re.findall(r"\d+", line) for line in text.splitlines()]
+    return [place for place in places if any({*map(str, place)} <= {*numbers} for numbers in lines)]
+
+
+def wrong_places(found, wanted):
+    """What is wrong with partitions and offsets."""
+    if not found:
+        return "record.partition and record.offset are not printed"
+    if len(found) < len(wanted):
+        return "it stops at the first event of the host"
+    return "the numbers are counted by the program, or are another message's: they must be the record's own"
+
+
+def test_shows_the_key_fields(followed, work, lab):
+    """It shows the key fields of each event: Host, event_type, and guild or sword."""
+    followed.require_found(work, lab)
+    for message in followed.messages:
+        for key in KEYS.get(message.event["event_type"], ()):
+            value = str(message.event.get(key))
+            require(
+                value in followed.output,
+                expected=f"{key}: {value}",
+                found=followed.output.strip(),
+                where=f"the output of {followed.finished.command}",
+                cause=f"{key} of the event is not printed",
+            )
+
+
+def test_shows_the_line_of_the_access_log(followed, work, lab):
+    """It shows the line of the access log that belongs to the event."""
+    followed.require_found(work, lab)
+    log = trouble.log_of(work, "flask").splitlines()
+    allowed = set()
+    for message in followed.messages:
+        route = ROUTES.get(message.event["event_type"])
+        lines = [line for line in log if route and f"{route} " in line and belongs(line, message)]
+        if route and not lines:
+            raise NotChecked(
+                "the access log has no line of a request that the game has just answered: it was started by hand, "
+                "or writes its log elsewhere",
+                "stop your flask run (Ctrl-C); the lab then runs it for you",
+            )
+        allowed |= {match[1] for line in lines if (match := LOG_TIME.search(line))}
+        shown = [
+            line
+            for line in followed.output.splitlines()
+            if route and route in line and any(time in line for time in allowed)
+        ]
+        require(
+            shown or not route,
+            expected=f"a line like {lines[0] if lines else route}",
+            found=followed.output.strip(),
+            where=f"the output of {followed.finished.command}",
+            cause="the log's line of the event's route and second is not printed (FLASK_LOG names the log)",
+        )
+    foreign = sorted(set(LOG_TIME.findall(followed.output)) - allowed)
+    if foreign:
+        fail(
+            expected=f"lines of {', '.join(sorted(allowed))}",
+            found=f"lines of {', '.join(foreign)}",
+            where=f"the output of {followed.finished.command}",
+            cause="every line of the route is taken: keep those of the event's second, or the next",
+        )
+
+
+def belongs(line, message):
+    """Whether a line of the access log can be the message's: of its second or the next."""
+    match = LOG_TIME.search(line)
+    if not match:
+        return False
+    return 0 <= datetime.strptime(match[1], LOG_FORMAT).timestamp() - message.timestamp // 1000 <= 1
+
+
+def test_says_that_a_host_never_came(absent, work, lab):
+    """Asked for a host that never came, it says so and exits with status 1."""
+    finished = absent.finished
+    require(
+        not finished.problem and "Traceback" not in finished.output,
+        expected="a message",
+        found=finished.problem or finished.how,
+        where=f"the output of {finished.command}",
+        cause=finished.problem or trouble.cause_in(finished.output, work.folder(lab)),
+    )
+    require(
+        finished.status == 1,
+        expected="status 1, since there is no such host",
+        found=f"status {finished.status}: {finished.output.strip() or 'nothing printed'}",
+        where=f"{FOLLOW} {absent.host}",
+        cause="silence and status 0 look like success: sys.exit(message) prints it and ends with status 1"
+        if not absent.output.strip() or DENIES.search(absent.output)
+        else "a message that only contains the name is taken for the host's: compare the event's Host",
+    )
+    require(
+        absent.host in absent.output or DENIES.search(absent.output),
+        expected=f"a message that {absent.host} never came",
+        found=absent.output.strip() or "nothing printed",
+        where=f"the output of {finished.command}",
+        cause="nothing is said",
+    )
