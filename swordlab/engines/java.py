@@ -20,6 +20,8 @@ from swordlab.places import State, cache_folder
 
 VERSION = "17"
 LEAN = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xss512k", "-XX:-UsePerfData")
+YOUNG = "-Xmn24m"
+"""The part of the heap for new objects, all of which is resident soon: by default a third of the heap."""
 STOCK_VARIABLE = "SWORDLAB_STOCK_JVM"
 """When set, engines start with Java's own defaults: what `make bench` compares with."""
 
@@ -77,6 +79,7 @@ def command(engine: Engine) -> list[str]:
         *_common(engine.state),
         *sharing(archive(engine)),
         f"-Xmx{engine.heap}m",
+        *([] if os.environ.get(STOCK_VARIABLE) else [YOUNG]),
         *(f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in engine.opens),
         *engine.options(),
         "-cp",

@@ -46,6 +46,7 @@ class Kafka(Engine):
             "transaction.state.log.replication.factor": 1,
             "transaction.state.log.min.isr": 1,
             "group.initial.rebalance.delay.ms": 0,
+            "log.cleaner.dedupe.buffer.size": 4 * 2**20,  # resident from the start; the default is 128 MiB
         }
 
     def _from_service(self) -> dict[str, object]:

@@ -61,7 +61,7 @@ def environment(state: State) -> dict[str, str]:
 def defaults(state: State) -> dict[str, object]:
     """spark-defaults.conf."""
     where = endpoints.environment()
-    options = [*java.names_option(state), java.log_option(state), *java.lean(), *java.sharing(archive())]
+    options = [*java.names_option(state), java.log_option(state), *java.lean(), java.YOUNG, *java.sharing(archive())]
     return {
         "spark.master": "local[2]",
         "spark.driver.memory": "600m",
