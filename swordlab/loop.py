@@ -12,7 +12,6 @@ from datetime import datetime
 from pathlib import Path
 
 from rich.markup import escape
-from rich.panel import Panel
 
 from swordlab import cluster, console, hosts
 from swordlab.cluster.local import COMPOSE_FILE
@@ -22,7 +21,7 @@ from swordlab.grading import run, terminal
 from swordlab.grading.results import PASS, LabResult
 from swordlab.labs import LABS, SOLUTIONS, Lab, all_labs, lab, needed
 from swordlab.places import CHECKOUT
-from swordlab.work import Work, digest
+from swordlab.work import Work, digest, fill
 
 OWN = CHECKOUT / ".swordlab"
 KEPT = OWN / "kept"
@@ -64,20 +63,20 @@ def bring_up(work: Work) -> None:
 def card(chosen: Lab) -> None:
     """The aim, the files, commands to try, how to check."""
     folder = f"labs/{chosen.folder}"
-    lines = [
-        escape(chosen.aim),
-        "",
-        f"read    {folder}/README.md",
-        *(f"edit    {folder}/{name}" for name in chosen.edits),
+    console.out.print(f"\n[bold]Lab {chosen.number}: {escape(chosen.title)}[/]\n{escape(chosen.aim)}\n")
+    rows = [
+        ("read", f"{folder}/README.md"),
+        *(("edit", f"{folder}/{name}") for name in chosen.edits),
         *(
-            f"runs    {escape(program.command)}   (for you; make logs SERVICE={program.name})"
+            ("runs", f"{fill(program.command)}   (for you: make logs SERVICE={program.name})")
             for program in chosen.programs
         ),
-        *(f"try     {escape(step.command)}   (in make shell, in {folder})" for step in chosen.steps),
-        f"check   make check-{chosen.number}   (or make watch-{chosen.number}: again whenever you save)",
-        f"stuck   make hint-{chosen.number}",
+        *(("try", f"{fill(step.command)}   (in make shell, in {folder})") for step in chosen.steps),
+        ("check", f"make check-{chosen.number}   (or make watch-{chosen.number}: again whenever you save)"),
+        ("stuck?", f"make hint-{chosen.number}"),
     ]
-    console.out.print(Panel("\n".join(lines), title=f"Lab {chosen.number}: {escape(chosen.title)}", expand=False))
+    for what, text in rows:
+        console.say(f"  {what:<7} {text}")
 
 
 # check-N, watch-N, progress

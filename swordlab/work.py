@@ -21,10 +21,12 @@ from swordlab.cluster.local import LocalCluster
 from swordlab.cluster.supervisor import KEPT_VARIABLES
 from swordlab.cluster.supervisor import Program as Supervised
 from swordlab.errors import UsageError
+from swordlab.grading.sandbox import Sandbox, excess
 from swordlab.labs import Lab, Program
 from swordlab.places import State, path_with_tools
 
 OUTPUT_LIMIT = 1_000_000  # bytes of a step's output; more than that is a flood
+LOOK_EVERY = 0.25  # seconds between two looks at what a program takes
 STEP_SECONDS = 90.0  # then a step is stopped
 NOT_WORK = {"README.md", "lab.toml", "__pycache__", "out"}
 """What lies in a lab's folder without being the student's program."""
@@ -38,6 +40,8 @@ class Work:
 
     cluster: LocalCluster
     tree: Path
+    sandbox: Sandbox | None = None
+    """Where the programs run when they are a stranger's."""
 
     def folder(self, lab: Lab) -> Path:
         """Where the files of a lab are."""
@@ -76,11 +80,13 @@ class Work:
         """The supervised form of a lab's program; its version changes with its file, or a helper beside it."""
         folder = self.folder(lab).resolve()
         others = {name for other in lab.programs if other != program for name in lab.edits if names(other, name)}
+        environ = environment(self.cluster.state) | dict(program.environment)
+        words = shlex.split(fill(program.command))
         return Supervised(
             program.name,
-            tuple(shlex.split(fill(program.command))),
+            tuple(self.sandbox.wrap(words, environ, folder) if self.sandbox else words),
             program.service,
-            environment(self.cluster.state) | dict(program.environment),
+            environ,
             str(folder),
             restart_always=False,
             version=digest(folder, without=others),
@@ -102,8 +108,11 @@ class Work:
     def start(self, lab: Lab, command: str, *arguments: str) -> "Running":
         """Start a command of a lab in its folder; the caller stops it (`with`)."""
         words = [*shlex.split(fill(command)), *arguments]
+        if self.sandbox:
+            boxed = self.sandbox.wrap(words, environment(self.cluster.state), self.folder(lab).resolve())
+            return Running(boxed, self.folder(lab), dict(os.environ), command)
         kept = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ} | {"PATH": path_with_tools()}
-        return Running(words, self.folder(lab), kept | environment(self.cluster.state))
+        return Running(words, self.folder(lab), kept | environment(self.cluster.state), command)
 
     def run(self, lab: Lab, command: str, *arguments: str, seconds: float = STEP_SECONDS) -> "Finished":
         """Run a command of a lab in its folder until it ends, floods or has had its time."""
@@ -141,8 +150,8 @@ class Finished:
 class Running:
     """A started command: its output grows while it runs. Leaving the `with` block ends all that it started."""
 
-    def __init__(self, words: Sequence[str], folder: Path, environ: dict[str, str]) -> None:
-        self.words = words
+    def __init__(self, words: Sequence[str], folder: Path, environ: dict[str, str], shown: str) -> None:
+        self.shown = shown
         self.mark = uuid.uuid4().hex
         self.problem = ""
         self._status: int | None = None
@@ -158,7 +167,7 @@ class Running:
                 start_new_session=True,
             )
         except OSError as error:
-            raise UsageError(f"{shlex.join(words)} cannot be started in {folder}: {error.strerror}") from None
+            raise UsageError(f"{shown} cannot be started in {folder}: {error.strerror}") from None
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -187,17 +196,20 @@ class Running:
 
     def wait(self, seconds: float) -> None:
         """Until it ends, floods or has had its time."""
-        deadline = time.monotonic() + seconds
+        deadline, looked = time.monotonic() + seconds, 0.0
         while self.is_running and not self.problem:
             if time.monotonic() > deadline:
                 self.problem = f"it had not ended after {seconds:.0f} s and was stopped"
+            if time.monotonic() > looked + LOOK_EVERY:
+                looked = time.monotonic()
+                self.problem = self.problem or excess(family(self._process.pid))
             time.sleep(0.01)
         if not self.is_running:
             self._reader.join(0.5)  # what is still in the pipe; a child that holds it open is not waited for
 
     def finished(self) -> Finished:
         """How it ended."""
-        return Finished(shlex.join(self.words), None if self.problem else self._status, self.output, self.problem)
+        return Finished(self.shown, None if self.problem else self._status, self.output, self.problem)
 
     def _read(self) -> None:
         pipe = self._process.stdout
@@ -214,6 +226,40 @@ class Running:
             with suppress(psutil.Error, OSError):
                 if process.environ().get(MARK) == self.mark:
                     yield process
+
+
+class Watch:
+    """While a `with` block runs, stops each of these programs that takes more than it may, and says so in its log."""
+
+    def __init__(self, work: Work, labs: Sequence[Lab]) -> None:
+        self.work = work
+        self.names = [program.name for lab in labs for program in lab.programs]
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> None:
+        self.thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.over.set()
+        self.thread.join()
+
+    def _watch(self) -> None:
+        while self.names and not self.over.wait(LOOK_EVERY):
+            info = self.work.cluster.supervisor.info()
+            for name in self.names:
+                if name in info and info[name].pid and (problem := excess(family(info[name].pid))):
+                    self.work.cluster.supervisor.stop(name)
+                    with self.work.cluster.state.log(name).open("a") as log:
+                        log.write(f"\nswordlab: {problem}\n")
+
+
+def family(pid: int) -> list[psutil.Process]:
+    """A process and all that it started."""
+    with suppress(psutil.Error):
+        process = psutil.Process(pid)
+        return [process, *process.children(recursive=True)]
+    return []
 
 
 def environment(state: State) -> dict[str, str]:

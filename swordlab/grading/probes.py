@@ -1,6 +1,8 @@
 """What checks send: events of the game with fresh random hosts, and messages that are no events."""
 
+import itertools
 import json
+import time
 from random import Random
 from typing import Any
 
@@ -15,9 +17,13 @@ def word(rng: Random, length: int = 8) -> str:
     return "".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=length))
 
 
+FRESH = itertools.count(time.time_ns() // 10**6)
+"""Part of every host's name: the same seed set again must not draw a host of an earlier run."""
+
+
 def host(rng: Random) -> str:
     """A host that has never been seen."""
-    return f"{word(rng)}.probe"
+    return f"{word(rng)}-{next(FRESH):x}.probe"
 
 
 def agent(rng: Random) -> str:

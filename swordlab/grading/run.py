@@ -11,7 +11,7 @@ from swordlab.errors import LabError
 from swordlab.grading.plugin import Plugin, Tell, engines_down
 from swordlab.grading.results import LabResult, unchecked
 from swordlab.labs import Lab, needed
-from swordlab.work import Work
+from swordlab.work import Watch, Work
 
 SEEDS = 10**6
 
@@ -30,7 +30,8 @@ def check(lab: Lab, work: Work, *, seed: int, tell: Tell = lambda _: None) -> La
     notes = [] if lab.compose else work.ensure_running([*needed(lab), lab])
     notes += [f"{name} was started by hand ({when}): that one is checked" for name, when in by_hand(lab, work)]
     plugin = Plugin(lab, work, seed, tell)
-    run_pytest(lab.check_file, plugin)
+    with Watch(work, [*needed(lab), lab]):
+        run_pytest(lab.check_file, plugin)
     return plugin.lab_result(time.monotonic() - began, notes)
 
 

@@ -18,6 +18,8 @@ class Batch:
     number: int
     began: float
     """Seconds since the epoch, when its trigger fired."""
+    done: float
+    """Seconds since the epoch, when it was committed; 0 while it is not."""
     ends: dict[int, int]
     """Partition -> offset up to which it reads the topic."""
 
@@ -37,25 +39,27 @@ def checkpoints(files: Files, folder: str = "/", depth: int = DEPTH) -> Iterator
 
 def batches(files: Files, checkpoint: str, topic: str) -> list[Batch]:
     """The last batches of a stream that reads the topic, in order; none where it reads something else."""
+    done = {
+        int(entry["pathSuffix"]): entry["modificationTime"] / 1000
+        for entry in files.entries(f"{checkpoint}/commits")
+        if entry["pathSuffix"].isdigit()
+    }
     numbers = sorted(
         int(entry["pathSuffix"]) for entry in files.entries(f"{checkpoint}/offsets") if entry["pathSuffix"].isdigit()
     )
-    found = (_batch(files.read(f"{checkpoint}/offsets/{number}"), number, topic) for number in numbers[-RECENT:])
+    found = (
+        _batch(files.read(f"{checkpoint}/offsets/{number}"), number, done.get(number, 0.0), topic)
+        for number in numbers[-RECENT:]
+    )
     return [batch for batch in found if batch]
 
 
-def _batch(content: bytes, number: int, topic: str) -> Batch | None:
+def _batch(content: bytes, number: int, done: float, topic: str) -> Batch | None:
     """A file of the offset log: a version, the query's metadata, then the offsets of each source, each on its line."""
     _, metadata, *sources = content.decode().splitlines()
     for source in sources:
         offsets: Any = json.loads(source) if source.startswith("{") else {}
         if topic in offsets:
             ends = {int(partition): int(end) for partition, end in offsets[topic].items()}
-            return Batch(number, json.loads(metadata)["batchTimestampMs"] / 1000, ends)
+            return Batch(number, json.loads(metadata)["batchTimestampMs"] / 1000, done, ends)
     return None
-
-
-def committed(files: Files, checkpoint: str) -> int:
-    """The number of the last batch that is done; -1 before the first."""
-    entries = files.entries(f"{checkpoint}/commits")
-    return max((int(entry["pathSuffix"]) for entry in entries if entry["pathSuffix"].isdigit()), default=-1)
