@@ -16,7 +16,6 @@ from swordlab.work import Finished
 
 FOLLOW = "python follow_host.py"
 ENOUGH = 1200  # messages on the topic: more than one poll of a consumer brings
-MORE_ROUNDS = 6  # of a join and a purchase
 ENDS_WITHIN = 40.0  # seconds
 APART = 2.0  # seconds from an earlier request of the same route to the one that is followed
 KEYS = {JOIN: ("Host", "event_type", "guild"), PURCHASE: ("Host", "event_type", "sword_type")}
@@ -31,7 +30,10 @@ class Followed:
     """A host, its events on the topic, and what the program said of it."""
 
     host: str
+    played: list[Message]
+    """What came through the game, so that the access log has a line of it."""
     messages: list[Message]
+    """All of the host's."""
     finished: Finished
 
     @property
@@ -80,7 +82,7 @@ def absent(work, lab, topic, rng, game):
         {**purchase(rng), "User-Agent": f"{agent(rng)} {name}"},
         name.encode(),
     )
-    return Followed(name, [], work.run(lab, FOLLOW, name, seconds=ENDS_WITHIN))
+    return Followed(name, [], [], work.run(lab, FOLLOW, name, seconds=ENDS_WITHIN))
 
 
 @pytest.fixture(scope="session")
@@ -88,12 +90,12 @@ def followed(work, lab, topic, rng, game, absent):
     """Asked for a host that has just joined and purchased."""
     wait_for(lambda: time.time() > game + APART, APART + 1)  # so that other lines of its routes are of another second
     name = host(rng)
-    messages = play(topic, rng, name)
-    for _ in range(MORE_ROUNDS):  # until each partition has an event of the host
-        if {message.partition for message in messages} < {*topic.partitions()}:
-            messages += play(topic, rng, name)
+    before = topic.end()
+    played = play(topic, rng, name)
+    topic.spread([purchase(rng, Host=name) for _ in topic.partitions()])
     topic.send(*others(rng))
-    return Followed(name, messages, work.run(lab, FOLLOW, name, seconds=ENDS_WITHIN))
+    messages = [message for message in topic.since(before) if message.event.get("Host") == name]
+    return Followed(name, played, messages, work.run(lab, FOLLOW, name, seconds=ENDS_WITHIN))
 
 
 def test_finds_a_host_just_sent(followed, work, lab):
@@ -151,7 +153,7 @@ def test_shows_the_line_of_the_access_log(followed, work, lab):
     followed.require_found(work, lab)
     log = trouble.log_of(work, "flask").splitlines()
     allowed = set()
-    for message in followed.messages:
+    for message in followed.played:
         route = ROUTES.get(message.event["event_type"])
         lines = [line for line in log if route and f"{route} " in line and belongs(line, message)]
         if route and not lines:

@@ -185,11 +185,15 @@ class Presto:
 
     schema: str = "default"
 
-    def rows(self, sql: str, session: Mapping[str, str] | None = None) -> list[tuple[Any, ...]]:
-        """Presto's rows; raises prestodb's PrestoQueryError as Presto words it."""
-        return self.answer(sql, session)[1]
+    def rows(
+        self, sql: str, session: Mapping[str, str] | None = None, most: int | None = None
+    ) -> list[tuple[Any, ...]]:
+        """Presto's rows, `most` of them; raises prestodb's PrestoQueryError as Presto words it."""
+        return self.answer(sql, session, most)[1]
 
-    def answer(self, sql: str, session: Mapping[str, str] | None = None) -> tuple[list[str], list[tuple[Any, ...]]]:
+    def answer(
+        self, sql: str, session: Mapping[str, str] | None = None, most: int | None = None
+    ) -> tuple[list[str], list[tuple[Any, ...]]]:
         """The names of the columns, and the rows."""
         connection = prestodb.dbapi.connect(
             host=endpoints.url("PRESTO_HOST"),
@@ -201,7 +205,7 @@ class Presto:
         )
         with closing(connection.cursor()) as cursor:
             cursor.execute(sql)
-            rows = [tuple(row) for row in cursor.fetchall()]
+            rows = [tuple(row) for row in (cursor.fetchmany(most) if most else cursor.fetchall())]
             return [column[0] for column in cursor.description], rows
 
 

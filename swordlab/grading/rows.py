@@ -11,9 +11,10 @@ from prestodb.exceptions import PrestoQueryError
 
 from swordlab.grading.live import Files, Hive, Message, Presto
 from swordlab.grading.probes import JOIN, PURCHASE
-from swordlab.grading.verdict import CheckFailed
+from swordlab.grading.verdict import CheckFailed, wait_for
 
 DATABASE = "lab_checks"
+BEING_WRITTEN = 3.0  # seconds for which a file may be there and not readable yet
 BY_NAME = {"hive.parquet_use_column_names": "true"}
 COMMON = {
     "raw_event": "string",
@@ -71,6 +72,10 @@ class Rows:
             dict(zip(names, row, strict=True)) for row in self._ask(table, f"select {selected}", f"where {condition}")
         ]
 
+    def columns(self, table: Table, *names: str) -> list[tuple[Any, ...]]:
+        """These columns of every row."""
+        return self._ask(table, f"select {', '.join(names)}", "")
+
     def count(self, table: Table, condition: str = "true") -> int:
         """How many rows there are."""
         found = self._ask(table, "select count(*)", f"where {condition}")
@@ -81,10 +86,19 @@ class Rows:
         if not self.files.data_files(table.folder):
             return []
         self._make(table)
-        try:
-            return self.presto.rows(f"{select} from {table.name} {rest}", BY_NAME)
-        except PrestoQueryError as error:
-            raise unreadable(table, error) from None
+        errors: list[PrestoQueryError] = []
+
+        def ask() -> tuple[list[tuple[Any, ...]]] | None:
+            try:
+                return (self.presto.rows(f"{select} from {table.name} {rest}", BY_NAME),)
+            except PrestoQueryError as error:
+                errors.append(error)
+                return None
+
+        found = wait_for(ask, BEING_WRITTEN)
+        if found is None:
+            raise unreadable(table, errors[-1])
+        return found[0]
 
     def _make(self, table: Table) -> None:
         """Create the checks' own table, once."""
