@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   := .swordlab/venv/bin
 SWORDLAB := $(VENV)/python -m swordlab
 TREE   ?= labs
+OUT    ?= grades
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-test demo up down status logs shell clean progress check test bench lint lock doctor
@@ -75,6 +76,12 @@ verify: setup ## prove the course: solutions, starters, right and wrong variants
 
 bench: setup ## measure what the lab costs, and write docs/bench.md (ONLY="memory latency")
 	@$(VENV)/python -m bench $(ONLY)
+
+grade: setup ## grade one submission: make grade SUBMISSION=work.zip OUT=grades
+	@$(SWORDLAB) grade "$(SUBMISSION)" --out "$(OUT)"
+
+grade-class: setup ## grade a folder of submissions: make grade-class SUBMISSIONS=folder OUT=grades SLICE=3/20
+	@$(SWORDLAB) grade-class "$(SUBMISSIONS)" --out "$(OUT)" --slice "$(SLICE)" $(if $(GRADERS),--graders $(GRADERS))
 
 lint: setup-test ## ruff and mypy
 	@$(VENV)/ruff check swordlab checks tests bench

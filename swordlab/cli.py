@@ -85,6 +85,17 @@ def parser() -> argparse.ArgumentParser:
     sub = add("verify", verify, "prove the course: solutions pass, starters fail, variants are judged as they must be")
     sub.add_argument("--lab", type=int, help="one lab only")
     sub.add_argument("--only", default="", help="only what has this text in its name")
+    sub = add("grade", grade, "grade one submission")
+    sub.add_argument("submission", type=Path, help="a folder, a .zip or a .tar.gz")
+    sub.add_argument("--out", type=Path, default=Path("grades"), help="where the results go")
+    sub = add("grade-class", grade_class, "grade every submission in a folder")
+    sub.add_argument("submissions", type=Path)
+    sub.add_argument("--out", type=Path, default=Path("grades"), help="where the results go")
+    sub.add_argument("--graders", type=int, help="how many at a time (as many as fit)")
+    sub.add_argument("--slice", default="", help="3/20: the third of twenty parts")
+    sub = add("grader", grader, "grade what standard input names: what grade and grade-class start")
+    sub.add_argument("state", type=Path)
+    sub.add_argument("number", type=int)
     add("progress", progress, "the last result of each lab")
     sub = add("engine", engine, "run engines: the command of a service")
     sub.add_argument("names", nargs="+")
@@ -174,6 +185,24 @@ def verify(arguments: argparse.Namespace) -> int:
     from swordlab.grading import verify
 
     return verify.verify(arguments.lab, arguments.only)
+
+
+def grade(arguments: argparse.Namespace) -> int:
+    from swordlab.grading import classes
+
+    return classes.grade(arguments.submission, arguments.out)
+
+
+def grade_class(arguments: argparse.Namespace) -> int:
+    from swordlab.grading import classes
+
+    return classes.grade_class(arguments.submissions, arguments.out, arguments.graders, arguments.slice)
+
+
+def grader(arguments: argparse.Namespace) -> int:
+    from swordlab.grading import grader
+
+    return grader.serve(arguments.state, arguments.number)
 
 
 def progress(_: argparse.Namespace) -> int:

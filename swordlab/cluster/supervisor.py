@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 import xmlrpc.client
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -293,6 +293,13 @@ class Supervisor:
         """Stop a program and wait until it has ended."""
         with contextlib.suppress(xmlrpc.client.Fault):  # not running
             self.call.stopProcess(name)
+
+    def forget(self, names: Collection[str]) -> None:
+        """Stop programs, end what they started, and drop their definitions."""
+        kept = {name: program for name, program in self.programs().items() if name not in names}
+        for name in names:
+            self.stop(name)
+        self.define(kept)
 
     def clear_log(self, name: str) -> None:
         """Empty a program's log, so that it holds only what this version of the program says."""

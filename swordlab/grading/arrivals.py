@@ -1,13 +1,16 @@
 """What a check needs of earlier labs' programs, the game and the streams: where it is missing, no points are lost."""
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 
 import requests
+from prestodb.exceptions import PrestoQueryError
 
 from swordlab.grading import probes, trouble
-from swordlab.grading.live import Game, Message, Topic
+from swordlab.grading.live import Game, Message, Presto, Topic
 from swordlab.grading.programs import has_ended, require_serving
+from swordlab.grading.rows import TABLES, Rows, Table
 from swordlab.grading.verdict import CheckFailed, NotChecked, wait_for
 from swordlab.labs import Lab, Program, needed
 from swordlab.work import Work
@@ -66,6 +69,36 @@ def play(topic: Topic, rng: Random, host: str) -> list[Message]:
     if not found:
         raise NotChecked("the game's answers become no events, or events without Host or event_type", "make check-2")
     return found
+
+
+def require_tables(work: Work, lab: Lab, presto: Presto) -> None:
+    """Both tables are there; where one is not, the steps that make tables are run. NotChecked if that does not help."""
+    makers = [earlier for earlier in needed(lab) if earlier.steps and "presto" in earlier.services]
+    for maker in makers if missing_tables(presto) else ():
+        for step in maker.steps:
+            work.run(maker, step.command)
+    if missing := missing_tables(presto):
+        raise NotChecked(f"there is no table {missing[0]}", f"make check-{makers[-1].number}")
+
+
+def missing_tables(presto: Presto) -> list[str]:
+    """Which of the two tables Presto does not find."""
+    there = {name for (name,) in presto.rows("show tables")}
+    return [table.name for table in TABLES if table.name not in there]
+
+
+def require_tables_true(presto: Presto, rows: Rows, hosts: Mapping[Table, Sequence[str]]) -> None:
+    """The student's tables show these hosts' rows as the files hold them; otherwise NotChecked."""
+    for table, names in hosts.items():
+        columns = [name for name in table.columns if name not in ("raw_event", "timestamp")]
+        listed = ", ".join(f"'{name}'" for name in names)
+        query = f"select {', '.join(columns)} from {table.name} where host in ({listed})"  # noqa: S608  our own names
+        try:
+            seen = presto.rows(query)
+        except PrestoQueryError as error:
+            raise NotChecked(f"Presto cannot read table {table.name}: {error.message}", "make check-6") from None
+        if Counter(seen) != Counter(tuple(row[name] for name in columns) for row in rows.of(table, names)):
+            raise NotChecked(f"table {table.name} does not show the rows of its files as they are", "make check-6")
 
 
 def ended(work: Work, lab: Lab) -> list[tuple[Lab, Program]]:

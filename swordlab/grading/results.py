@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from junitparser import Error, Failure, JUnitXml, TestCase, TestSuite
 
@@ -94,8 +95,18 @@ def save(results: Sequence[LabResult], path: Path) -> None:
     """Write results as JSON, in one step."""
     scratch = path.with_suffix(".part")
     scratch.parent.mkdir(parents=True, exist_ok=True)
-    scratch.write_text(json.dumps([asdict(result) for result in results], indent=1, ensure_ascii=False), "utf-8")
+    scratch.write_text(json.dumps(as_dicts(results), indent=1, ensure_ascii=False), "utf-8")
     scratch.replace(path)
+
+
+def as_dicts(results: Sequence[LabResult]) -> list[dict[str, Any]]:
+    """Results as plain data."""
+    return [asdict(result) for result in results]
+
+
+def from_dicts(stored: Sequence[dict[str, Any]]) -> list[LabResult]:
+    """The results that `as_dicts` gave."""
+    return [LabResult(**{**entry, "results": [Result(**result) for result in entry["results"]]}) for entry in stored]
 
 
 def load(path: Path) -> list[LabResult]:
@@ -104,7 +115,7 @@ def load(path: Path) -> list[LabResult]:
         stored = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         return []
-    return [LabResult(**{**entry, "results": [Result(**result) for result in entry["results"]]}) for entry in stored]
+    return from_dicts(stored)
 
 
 def save_junit(results: Sequence[LabResult], path: Path) -> None:
