@@ -30,8 +30,8 @@ def test_a_port_variable_moves_the_port():
 
 
 def test_variables_defaults_and_escapes(tmp_path):
-    services = read(tmp_path, KAFKA + "    environment: {A: '${X:-1}', B: '${Y}', C: '$$Y'}\n", {"Y": "2"})
-    assert services["kafka"].environment == {"A": "1", "B": "2", "C": "$Y"}
+    services = read(tmp_path, KAFKA + "    environment: {BIND: '${X:-1}', HIVE_HOST: '${Y}', PRESTO_HOST: '$$Y'}\n", {"Y": "2"})
+    assert services["kafka"].environment == {"BIND": "1", "HIVE_HOST": "2", "PRESTO_HOST": "$Y"}
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,8 @@ def test_variables_defaults_and_escapes(tmp_path):
         (KAFKA + "    ports: ['0.0.0.0:1:1']\n", 4, "open to the network"),
         (KAFKA + "    depends_on: [presto]\n", 4, "is not a service"),
         (KAFKA + "    depends_on: [kafka]\n", 4, "in a circle"),
-        (KAFKA + "    environment: {A: '${X:?say X}'}\n", 4, "say X"),
+        (KAFKA + "    environment: {JAVA_TOOL_OPTIONS: -javaagent:x}\n", 4, "'JAVA_TOOL_OPTIONS' is not known"),
+        (KAFKA + "    environment: {BIND: '${X:?say X}'}\n", 4, "say X"),
         ("services:\n  kafka:\n   command: [a\n", 4, "not valid YAML"),
     ],
 )

@@ -18,6 +18,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from swordlab import endpoints
 from swordlab.engines import ENGINES
 from swordlab.errors import UsageError
 
@@ -44,6 +45,25 @@ DOCKER_ONLY = {
     "user",
     "volumes",
 }
+VARIABLES = {
+    *endpoints.environment({}),
+    "HIVE_THRIFTSERVER",
+    *(
+        f"KAFKA_{name}"
+        for name in (
+            "ADVERTISED_LISTENERS",
+            "AUTO_CREATE_TOPICS_ENABLE",
+            "INTER_BROKER_LISTENER_NAME",
+            "LISTENERS",
+            "LISTENER_SECURITY_PROTOCOL_MAP",
+            "LOG_RETENTION_HOURS",
+            "NUM_PARTITIONS",
+            "OFFSETS_TOPIC_REPLICATION_FACTOR",
+        )
+    ),
+}
+"""What a service's environment may set. Any other could lead an engine to files or code outside the lab, and the file
+may be a stranger's (lab 1)."""
 HEALTHCHECK = {"test", "interval", "timeout", "retries", "start_period"}
 CONDITIONS = {"service_started", "service_healthy"}
 VARIABLE = re.compile(
@@ -156,6 +176,9 @@ class Reader:
             pairs = [(str(key), _text(value)) for key, value in given.items()]
         else:
             raise self._error(body, "environment", "environment must be a mapping or a list of NAME=value")
+        for key, _ in pairs:
+            if key not in VARIABLES:
+                raise self._error(body, "environment", f"variable '{key}' is not known{_suggest(key, VARIABLES)}")
         return {key: self._filled(body, "environment", value) for key, value in pairs}
 
     def _ports(self, body: CommentedMap, name: str) -> dict[int, int]:
