@@ -47,6 +47,7 @@ DOCKER_ONLY = {
 }
 VARIABLES = {
     *endpoints.environment({}),
+    "FLASK_RUN_PORT",
     "HIVE_THRIFTSERVER",
     *(
         f"KAFKA_{name}"

@@ -25,9 +25,8 @@ from swordlab import console, endpoints, fetch
 from swordlab.errors import LabError, UsageError
 from swordlab.grading import formats, sandbox
 from swordlab.grading import results as store
-from swordlab.grading.results import FAIL
+from swordlab.grading.results import FAIL, plain
 from swordlab.grading.submission import BadSubmission, clear, digest, printable, take_in
-from swordlab.grading.terminal import plain
 from swordlab.labs import CHECKS, LABS, SOLUTIONS, all_labs
 from swordlab.places import CHECKOUT, cache_folder
 

@@ -16,8 +16,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 
 from swordlab.grading import results as store
-from swordlab.grading.results import FAIL, PASS, LabResult, Result, as_text
-from swordlab.grading.terminal import plain
+from swordlab.grading.results import FAIL, PASS, LabResult, Result, as_text, plain
 
 SUMMARY_BYTES = 900_000  # GitHub takes 1 MiB for each step
 ANNOTATIONS = 10  # and shows ten errors of a step

@@ -127,10 +127,10 @@ def save_junit(results: Sequence[LabResult], path: Path) -> None:
         for result in lab.results:
             case = TestCase(result.claim, f"lab{lab.number}.{result.name}", result.seconds)
             if result.verdict == FAIL:
-                case.result = [Failure(result.found, "fail")]
+                case.result = [Failure(plain(result.found), "fail")]
                 case.result[0].text = as_text(result)
             elif result.verdict == UNCHECKED:
-                case.result = [Error(result.found, "not checked")]
+                case.result = [Error(plain(result.found), "not checked")]
                 case.result[0].text = as_text(result)
             suite.add_testcase(case)
         document.add_testsuite(suite)
@@ -140,4 +140,9 @@ def save_junit(results: Sequence[LabResult], path: Path) -> None:
 def as_text(result: Result) -> str:
     """What was found, in lines."""
     titles = ("expected", "found", "where", "cause", "next")
-    return "\n".join(f"{title}: {value}" for title in titles if (value := getattr(result, title)))
+    return "\n".join(f"{title}: {plain(value)}" for title in titles if (value := getattr(result, title)))
+
+
+def plain(text: str) -> str:
+    """Text of a student's without what would move the cursor, colour or hide something."""
+    return "".join(char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text)

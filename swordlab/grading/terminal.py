@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from rich.markup import escape
 
 from swordlab import console
-from swordlab.grading.results import FAIL, PASS, UNCHECKED, LabResult, Result
+from swordlab.grading.results import FAIL, PASS, UNCHECKED, LabResult, Result, plain
 from swordlab.labs import Lab
 
 SHOWN = 3  # failures that are shown in full
@@ -79,13 +79,3 @@ def short_progress(labs: Mapping[int, Lab], results: Mapping[int, LabResult]) ->
 
 def _share(result: LabResult | None) -> str:
     return f"{result.earned}/{result.points}" if result else "-"
-
-
-def plain(text: str) -> str:
-    """Text of a student's without what would move the cursor, colour or hide something."""
-    return "".join(char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text)
-
-
-def lines_of(results: Sequence[LabResult]) -> list[str]:
-    """One line for each lab, for a summary."""
-    return [f"{result.number:>2}  {result.earned}/{result.points}  {result.verdict}" for result in results]
