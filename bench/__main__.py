@@ -4,7 +4,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timezone
 
 import psutil
@@ -36,21 +36,29 @@ def main(names: Sequence[str]) -> int:
     wanted = [name for name in NAMES if name in names or not names]
     load = f"{os.getloadavg()[0]:.1f}"
     rows: list[Row] = []
-    if "cold" in wanted:
-        console.say("measuring cold …")
-        rows += cold.measure()
-    if on_a_cluster := [name for name in wanted if name in ON_A_CLUSTER]:
-        console.say("starting a cluster and running the demo on it …")
-        with own_cluster() as cluster:
-            for name in on_a_cluster:
-                console.say(f"measuring {name} …")
-                rows += ON_A_CLUSTER[name](cluster)
-    print_table(rows)
+    try:
+        for some in measurements(wanted):
+            rows += some
+    finally:  # what was measured before a failure is worth its time
+        print_table(rows)
     if wanted == NAMES:
         PAGE.parent.mkdir(exist_ok=True)
         PAGE.write_text(page(rows, load))
         console.say(f"Written to {PAGE.relative_to(CHECKOUT)}.")
     return 0
+
+
+def measurements(wanted: Sequence[str]) -> Iterator[list[Row]]:
+    """The rows of one measurement after the other."""
+    if "cold" in wanted:
+        console.say("measuring cold …")
+        yield cold.measure()
+    if on_a_cluster := [name for name in wanted if name in ON_A_CLUSTER]:
+        console.say("starting a cluster and running the demo on it …")
+        with own_cluster() as cluster:
+            for name in on_a_cluster:
+                console.say(f"measuring {name} …")
+                yield ON_A_CLUSTER[name](cluster)
 
 
 def print_table(rows: Sequence[Row]) -> None:

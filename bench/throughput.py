@@ -5,13 +5,14 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from statistics import median
 
 from bench.row import Row, at_least
 from bench.surroundings import free_ports
+from swordlab import endpoints
 from swordlab.cluster.local import LocalCluster
 from swordlab.places import CHECKOUT
 
@@ -43,8 +44,8 @@ def flask(program: os.PathLike[str]) -> Iterator[int]:
     path = f"{CHECKOUT / 'solutions/02-flask'}:{CHECKOUT}"
     server = subprocess.Popen(
         [sys.executable, "-m", "flask", "--app", program, "run", "--port", str(port)],
-        env=os.environ
-        | {"PYTHONPATH": path, "SWORDLAB_PROGRAM": "bench"},  # so that no other cluster takes it for its own
+        # SWORDLAB_PROGRAM: so that no other cluster takes it for a program of its own that was started by hand
+        env=os.environ | endpoints.environment() | {"PYTHONPATH": path, "SWORDLAB_PROGRAM": "bench"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -66,12 +67,11 @@ def flask(program: os.PathLike[str]) -> Iterator[int]:
 
 def rate(port: int, clients: int) -> float:
     """Requests per second that so many clients get answered, each connection for one request."""
-    threads = [threading.Thread(target=ask_often, args=(port, REQUESTS // clients)) for _ in range(clients)]
     begin = time.monotonic()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(clients) as pool:
+        asked = [pool.submit(ask_often, port, REQUESTS // clients) for _ in range(clients)]
+        for client in asked:
+            client.result()
     return REQUESTS // clients * clients / (time.monotonic() - begin)
 
 
