@@ -42,5 +42,13 @@ RUN python -c 'from swordlab import fetch; fetch.ensure()'
 
 COPY bin/ bin/
 COPY swordlab/ swordlab/
-RUN python -m compileall -q swordlab
+RUN python -m compileall -q swordlab && swordlab fetch
+
+# In a container the network knows the services' names, and listens on every address: only loopback ports are published.
+ENV SWORDLAB_HOSTS= \
+    BIND=0.0.0.0 \
+    FLASK_LOG=/var/lib/swordlab/flask.log \
+    HADOOP_USER_NAME=root \
+    PYTHONUNBUFFERED=1
+WORKDIR /w205
 USER lab

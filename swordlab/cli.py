@@ -61,7 +61,7 @@ def parser() -> argparse.ArgumentParser:
         sub.set_defaults(run=run)
         return sub
 
-    add("fetch", fetch, "fetch the engines into the cache")
+    add("fetch", fetch, "fetch the engines into the cache, and make the jars of the lab's own")
     sub = add("up", up, "start the cluster")
     sub.add_argument("--file", type=Path, help="another docker-compose.yml")
     add("down", down, "stop the cluster; data stays")
@@ -116,8 +116,12 @@ def parser() -> argparse.ArgumentParser:
 
 def fetch(_: argparse.Namespace) -> int:
     from swordlab import fetch
+    from swordlab.engines import hdfs, hive, spark
+    from swordlab.tools import clients
 
     fetch.ensure()
+    for make in (hdfs.page_jar, hive.patched_class_jar, spark.committer_jar, clients.no_settings):
+        make()
     return 0
 
 
@@ -220,7 +224,7 @@ def engine(arguments: argparse.Namespace) -> int:
 def toolbox(_: argparse.Namespace) -> int:
     from swordlab import launch
 
-    launch.supervise(State.current(), {})
+    launch.toolbox()
 
 
 def healthy(arguments: argparse.Namespace) -> int:

@@ -84,7 +84,13 @@ def run_engines(names: list[str]) -> NoReturn:
     state = State.current()
     if len(names) == 1:
         start_engine(engines.engine(names[0], state))
-    supervise(state, {name: engine_program(name, "") for name in names})
+    environment = dict(os.environ) | endpoints.environment()
+    supervise(state, {name: engine_program(name, "", environment) for name in names})
+
+
+def toolbox() -> NoReturn:
+    """The command of a service in which programs are run from outside: it only has to be there."""
+    os.execvp("sleep", ["sleep", "infinity"])
 
 
 def supervise(state: State, programs: Mapping[str, Program]) -> NoReturn:

