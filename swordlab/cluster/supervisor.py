@@ -305,9 +305,12 @@ class Supervisor:
         self.define(kept)
 
     def clear_log(self, name: str) -> None:
-        """Empty a program's log, so that it holds only what this version of the program says."""
-        with contextlib.suppress(xmlrpc.client.Fault):  # no log yet
-            self.call.clearProcessLogs(name)
+        """Empty a program's log, so that it holds only what this version of the program says.
+
+        supervisord itself empties only the log of a program that has run since it was defined.
+        """
+        with contextlib.suppress(FileNotFoundError):
+            os.truncate(self.state.log(name), 0)
 
     def info(self) -> dict[str, ProgramInfo]:
         """Every program's state; empty when the cluster is down."""

@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+from urllib.parse import urlsplit
 
 import prestodb
 import requests
@@ -216,9 +217,16 @@ class Game:
     def ask(
         self, route: str, headers: Mapping[str, str] | None = None, method: str = "GET", **more: Any
     ) -> requests.Response:
-        """One request; a proxy of the surroundings is not used."""
+        """One request, and the one that it is redirected to; a proxy of the surroundings is not used.
+
+        A redirect names the Host header's host, which is a player's name: the path is asked of the game again.
+        """
         with requests.Session() as session:
             session.trust_env = False
-            return session.request(
-                method, endpoints.url("FLASK_URL") + route, headers=dict(headers or {}), timeout=TIMEOUT, **more
-            )
+            options = {"headers": dict(headers or {}), "timeout": TIMEOUT, "allow_redirects": False, **more}
+            answer = session.request(method, endpoints.url("FLASK_URL") + route, **options)
+            if answer.is_redirect:
+                moved = urlsplit(answer.headers["Location"])
+                path = moved._replace(scheme="", netloc="").geturl()
+                answer = session.request(method, endpoints.url("FLASK_URL") + path, **options)
+            return answer

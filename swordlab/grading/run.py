@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from swordlab.errors import LabError
+from swordlab.grading import programs
 from swordlab.grading.plugin import Plugin, Tell, engines_down
 from swordlab.grading.results import LabResult, unchecked
 from swordlab.labs import Lab, needed
@@ -22,16 +23,18 @@ def new_seed() -> int:
     return int(given) if given.isdigit() else secrets.randbelow(SEEDS)
 
 
-def check(lab: Lab, work: Work, *, seed: int, tell: Tell = lambda _: None) -> LabResult:
-    """Check one lab. An engine that is down, or an earlier lab that is missing, is a verdict of its own."""
+def check(lab: Lab, work: Work, *, seed: int, tell: Tell = lambda _: None, last: str = "") -> LabResult:
+    """Check one lab, or its checks up to the one called `last`. An engine that is down is a verdict of its own."""
     began = time.monotonic()
     if not lab.compose and (down := engines_down(work) or _never_up(work)):
         return unchecked(lab, f"the cluster is not up: {down[0]}", f"make lab-{lab.number}", broken=True, seed=seed)
     notes = [] if lab.compose else work.ensure_running([*needed(lab), lab])
     notes += [f"{name} was started by hand ({when}): that one is checked" for name, when in by_hand(lab, work)]
-    plugin = Plugin(lab, work, seed, tell)
+    plugin = Plugin(lab, work, seed, tell, last)
     with Watch(work, [*needed(lab), lab]):
         run_pytest(lab.check_file, plugin)
+    if work.sandbox and (found := programs.impostors(work)):
+        return unchecked(lab, f"not the engine answers: {found[0]}", "grade again", broken=True, seed=seed)
     return plugin.lab_result(time.monotonic() - began, notes)
 
 

@@ -50,6 +50,8 @@ class Variant:
             return "; ".join(
                 f"{result.name}: {result.verdict}: {result.found}" for result in found.results if result.verdict != PASS
             )
+        if found.is_broken:
+            return "; ".join(f"{result.name}: {result.found}" for result in found.results if result.broken)
         result = next((result for result in found.results if result.name == self.check), None)
         if result is None or result.verdict != FAIL:
             return f"{self.check} is {result.verdict if result else 'not there'}: {result.found if result else ''}"

@@ -84,12 +84,12 @@ class Judge:
             yield f"{variant.verdict}: {variant.name}", partial(self.variant, variant)
         yield "the starter fails", self.starter
 
-    def check(self, tree: Path) -> LabResult:
-        """Check the lab in this tree; nothing that it made for the case before counts in this one."""
+    def check(self, tree: Path, last: str = "") -> LabResult:
+        """Check the lab in this tree, up to check `last`; nothing that it made for the case before counts in this."""
         work = Work(cluster.current(), tree)
         for kind in self.lab.makes:
             state.remove(work, kind)
-        return run.check(self.lab, work, seed=run.new_seed())
+        return run.check(self.lab, work, seed=run.new_seed(), last=last)
 
     def prepare(self) -> None:
         """Let the earlier labs' solutions leave behind what this lab stands on."""
@@ -105,7 +105,7 @@ class Judge:
 
     def variant(self, variant: variants.Variant) -> str:
         """The checks say of it what they must."""
-        return variant.wrong(self.check(variant.write(self.folder / "variant")))
+        return variant.wrong(self.check(variant.write(self.folder / "variant"), last=variant.check))
 
     def starter(self) -> str:
         """It fails here, with a message."""
