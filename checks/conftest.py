@@ -10,7 +10,9 @@ TOPIC = "events"
 @pytest.fixture(scope="session")
 def topic():
     """The topic that everything travels on."""
-    return Topic(TOPIC)
+    topic = Topic(TOPIC)
+    yield topic
+    topic.close()
 
 
 @pytest.fixture(scope="session")

@@ -64,6 +64,12 @@ class Topic:
     def _admin(self) -> KafkaAdminClient:
         return KafkaAdminClient(bootstrap_servers=self._server)
 
+    def close(self) -> None:
+        """End the connections that were made."""
+        for name in ("_consumer", "_producer", "_admin"):
+            if client := self.__dict__.pop(name, None):
+                client.close()
+
     def description(self) -> dict[str, Any] | None:
         """The broker's metadata of the topic; None where there is no such topic."""
         if self.name not in self._admin.list_topics():

@@ -1,7 +1,7 @@
 """The student's programs while they are checked: running today's file, and nobody else's."""
 
 import socket
-from contextlib import closing, suppress
+from contextlib import closing
 
 import psutil
 
@@ -10,7 +10,7 @@ from swordlab.cluster.local import holder_of
 from swordlab.grading import trouble
 from swordlab.grading.verdict import CheckFailed, NotChecked, wait_for
 from swordlab.labs import Lab, Program
-from swordlab.work import Work
+from swordlab.work import Work, family
 
 STARTS_WITHIN = 25.0  # seconds
 
@@ -59,11 +59,7 @@ def has_ended(work: Work, program: Program) -> bool:
 def own_processes(work: Work, program: Program) -> set[int]:
     """The supervised program's process and all that it started."""
     found = trouble.info_of(work, program.name)
-    with suppress(psutil.Error):
-        if found and found.pid:
-            process = psutil.Process(found.pid)
-            return {process.pid, *(child.pid for child in process.children(recursive=True))}
-    return set()
+    return {process.pid for process in family(found.pid)} if found and found.pid else set()
 
 
 def listening() -> dict[int, set[int]]:
@@ -73,6 +69,17 @@ def listening() -> dict[int, set[int]]:
         if entry.status == psutil.CONN_LISTEN and entry.pid and entry.laddr:
             found.setdefault(entry.laddr.port, set()).add(entry.pid)
     return found
+
+
+def impostors(work: Work) -> list[str]:
+    """The engines' ports on which another program listens than the supervised engine."""
+    found, info = listening(), work.cluster.supervisor.info()
+    return [
+        f"{holder_of(port)} on port {port} of {row.program}"
+        for row in work.cluster.status()
+        for port in row.ports
+        if found.get(port, set()) - {process.pid for process in family(info[row.program].pid)}
+    ]
 
 
 def elsewhere(work: Work, program: Program) -> str:
