@@ -274,7 +274,7 @@ def test_an_empty_set_of_checks_is_no_full_mark(work, tmp_path, monkeypatch):
     """A module whose checks are gone is refused, not passed."""
     from swordlab.errors import LabError
 
-    empty = tmp_path / "test_02_flask.py"
+    empty = tmp_path / "test_nothing.py"
     empty.write_text("")
     plugin = run.Plugin(LABS[2], work, 1, lambda _: None)
     with pytest.raises(LabError):
