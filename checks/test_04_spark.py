@@ -6,6 +6,7 @@ The checks write events straight to the topic, so that no other lab's work is ne
 import itertools
 import json
 import os
+import re
 import signal
 import threading
 import time
@@ -17,7 +18,7 @@ import pytest
 
 from swordlab.grading import parquet, probes, programs, trouble
 from swordlab.grading.rows import GUILD_JOINS, SWORD_PURCHASES, TABLES, Rows
-from swordlab.grading.streams import batches, checkpoints
+from swordlab.grading.streams import batches, checkpoints, first_offsets
 from swordlab.grading.verdict import CheckFailed, NotChecked, fail, require, wait_for
 
 LANDS_WITHIN = 75.0  # seconds: a driver's start, and a trigger that is too long must still show itself as that
@@ -26,6 +27,7 @@ EXACT = 0.6  # seconds by which a trigger may fire late
 TRIGGER_SEEN_WITHIN = 32.0  # seconds
 EACH = 5  # events of each kind
 POLL = 0.3  # seconds
+WAIT_BETWEEN = re.compile(r"\.start\(.*\bawait\w*\(.*\.start\(", re.DOTALL)
 MAKERS = {GUILD_JOINS: probes.join, SWORD_PURCHASES: probes.purchase}
 
 
@@ -36,6 +38,7 @@ class Streams:
         self.work, self.lab, self.topic, self.files, self.rng = work, lab, topic, files, rng
         self.rows = Rows(files=files)
         self.began = time.time()
+        self.start = topic.end()
         self.sent = {table: [] for table in TABLES}
         self.trickled = {table: [] for table in TABLES}
         self.others = []
@@ -52,8 +55,14 @@ class Streams:
         return self.rows.of(table, [event["Host"] for event in self.sent[table]])
 
     def missing(self):
-        """The tables in which rows of sent events are missing."""
-        return [table for table in TABLES if len(self.landed(table)) < len(self.sent[table])]
+        """The tables in which rows of sent events are missing, or cannot be read."""
+        return [table for table in TABLES if not self.is_complete(table)]
+
+    def is_complete(self, table):
+        """Whether the rows of all events of this table have landed."""
+        with suppress(CheckFailed):
+            return len(self.landed(table)) >= len(self.sent[table])
+        return False
 
     def wait(self, seconds=LANDS_WITHIN):
         """Until all that was sent has landed, or never will; return whether it has."""
@@ -71,11 +80,36 @@ class Streams:
 
     def hopeless(self):
         """Whether all that was sent has been read without landing, or no program is left to read it."""
-        if all(programs.has_ended(self.work, program) for program in self.lab.programs):
-            return not any(self.work.started_by_hand(self.lab, program) for program in self.lab.programs)
-        end = self.topic.end()
+        alive = [program for program in self.lab.programs if self.is_alive(program)]
         done = [self.batches(path) for path in self.active_checkpoints()]
-        return len(done) > 1 and all(has_read(past, end) for past in done) and bool(self.missing())
+        end = self.topic.end()
+        if any(not has_read(past, end) for past in done) or not self.missing():
+            return False
+        return len(done) >= len(alive) and len(done) == len(self.new_checkpoints())
+
+    def is_alive(self, program):
+        """Whether the program runs, by the supervisor or by hand."""
+        return not programs.has_ended(self.work, program) or bool(self.work.started_by_hand(self.lab, program))
+
+    def new_checkpoints(self):
+        """The checkpoints that are in use or were made since the check began."""
+        since = self.began * 1000
+        return [
+            path
+            for path in checkpoints(self.files)
+            if any(
+                entry["modificationTime"] >= since
+                for entry in [*self.files.entries(path), *self.files.entries(f"{path}/commits")]
+            )
+        ]
+
+    def began_late(self):
+        """Whether a stream begins where the topic ended when it started, so that it has not seen what came before."""
+        return any(
+            offset > self.start.get(partition, 0)
+            for path in self.active_checkpoints()
+            for partition, offset in first_offsets(self.files, path, self.topic.name).items()
+        )
 
     def active_checkpoints(self):
         """The checkpoints in which a batch was committed since the check began."""
@@ -122,7 +156,11 @@ def streams(work, lab, topic, files, rng):
     streams.others_before = {table: streams.rows.count(table, broken(streams)) for table in TABLES}
     topic.send(*streams.others)
     streams.send()
-    streams.wait()
+    if not streams.wait() and streams.began_late():
+        streams.sent = {table: [] for table in TABLES}
+        topic.send(*streams.others)
+        streams.send()
+        streams.wait()
     return streams
 
 
@@ -144,11 +182,20 @@ def why_not(streams, table):
     ended = [program.name for program in streams.lab.programs if programs.has_ended(streams.work, program)]
     if any(causes):
         return "; ".join(filter(None, causes))
+    if any(WAIT_BETWEEN.search(text) for text in sources(streams)):
+        return "a wait between two start(): the program stays there, and the second sink never starts"
     if ended:
         return f"{' and '.join(ended)} ended: a batch, or nothing that waits for the stream (awaitTermination)"
     if not streams.files.data_files(table.folder):
         return f"no file is in {table.folder}: another path or topic, a filter that lets nothing through, or no start()"
     return "the stream reads another topic, its filter lets nothing through, or the schema does not find the keys"
+
+
+def sources(streams):
+    """The texts of the student's programs."""
+    for name in streams.lab.edits:
+        with suppress(OSError):
+            yield (streams.work.folder(streams.lab) / name).read_text("utf-8", "replace")
 
 
 def require_landed(streams, table, keys):
@@ -319,22 +366,31 @@ def test_batches_come_every_ten_seconds(streams):
     """Each stream starts a batch every ten seconds."""
     for table in TABLES:
         require_some(streams, table)
-    gaps = wait_for_trigger(streams)
-    short = [gap for gap in gaps if gap < TRIGGER - EXACT]
-    require(
-        not short,
-        expected=f"{TRIGGER:.0f} s from batch to batch",
-        found=f"{min(short, default=0):.1f} s",
-        where="the offsets of the checkpoints",
-        cause="no trigger, or a shorter one: many small files",
-    )
-    require(
-        any(is_trigger(gap) for gap in gaps),
-        expected=f"{TRIGGER:.0f} s from batch to batch",
-        found=f"{min(gaps):.1f} s" if gaps else f"no second batch within {TRIGGER_SEEN_WITHIN:.0f} s",
-        where="the offsets of the checkpoints",
-        cause="the trigger is longer, or fires once",
-    )
+    streams.send(1)
+    for path, gaps in wait_for_trigger(streams).items():
+        where = f"the offsets of {path}"
+        require(
+            all(gap >= TRIGGER - EXACT for gap in gaps),
+            expected=f"{TRIGGER:.0f} s from batch to batch",
+            found=f"{min(gaps, default=0):.1f} s",
+            where=where,
+            cause="no trigger, or a shorter one: many small files",
+        )
+        require(
+            any(is_trigger(gap) for gap in gaps),
+            expected=f"{TRIGGER:.0f} s from batch to batch",
+            found=f"{min(gaps):.1f} s" if gaps else f"no second batch within {TRIGGER_SEEN_WITHIN:.0f} s",
+            where=where,
+            cause="the trigger is longer, or fires once",
+        )
+    streams.wait()
+    for table in streams.missing():
+        fail(
+            expected=f"rows of the events that came later in {table.folder}",
+            found="some of them are missing",
+            where=table.folder,
+            cause=why_not(streams, table),
+        )
 
 
 def is_trigger(gap):
@@ -343,15 +399,18 @@ def is_trigger(gap):
 
 
 def wait_for_trigger(streams):
-    """The gaps between batches since the programs started, once each stream has shown one of a trigger or less."""
+    """Checkpoint -> gaps between batches since the programs started, once each has shown one of a trigger or less."""
+
+    def found():
+        return {path: gaps_of(streams, path) for path in streams.active_checkpoints()}
 
     def shown():
-        gaps = [gaps_of(streams, path) for path in streams.active_checkpoints()]
-        return gaps if gaps and all(any(gap <= TRIGGER + EXACT for gap in each) for each in gaps) else None
+        gaps = found().values()
+        return gaps and all(any(gap <= TRIGGER + EXACT for gap in each) for each in gaps)
 
     with Trickle(streams):
         wait_for(shown, TRIGGER_SEEN_WITHIN, POLL)
-    return [gap for path in streams.active_checkpoints() for gap in gaps_of(streams, path)]
+    return found()
 
 
 def gaps_of(streams, path):
@@ -414,6 +473,15 @@ def test_each_stream_has_its_own_checkpoint(streams):
         found="none that is in use",
         where="HDFS, below /",
         cause=causes.strip("; ") or "no checkpointLocation, or one on this machine's disk: a restart forgets it",
+    )
+    running = [program.name for program in streams.lab.programs if streams.is_alive(program)]
+    require(
+        len(found) >= len(running),
+        expected=f"a checkpoint in HDFS for each of {' and '.join(running)}",
+        found=", ".join(found),
+        where="HDFS, below /",
+        cause=causes.strip("; ")
+        or "the streams share one checkpoint, or one of them is on this machine's disk: a restart forgets it",
     )
     for table in TABLES:
         require(

@@ -84,7 +84,10 @@ class Topic:
         return sorted(partition["partition_index"] for partition in found["partitions"])
 
     def _partitions(self) -> list[TopicPartition]:
-        return [TopicPartition(self.name, number) for number in self.partitions()]
+        found = self.partitions()
+        if self._consumer.partitions_for_topic(self.name) != {*found}:
+            self._consumer.topics()  # it asks the broker again, and so learns of a partition that was added
+        return [TopicPartition(self.name, number) for number in found]
 
     def end(self) -> Position:
         """Where the next messages will be."""

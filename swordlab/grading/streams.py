@@ -54,6 +54,14 @@ def batches(files: Files, checkpoint: str, topic: str) -> list[Batch]:
     return [batch for batch in found if batch]
 
 
+def first_offsets(files: Files, checkpoint: str, topic: str) -> dict[int, int]:
+    """Partition -> offset at which a stream of the topic began when it was first started."""
+    answer = files.ask("OPEN", f"{checkpoint}/sources/0/0")
+    _, _, text = answer.text.partition("{") if answer.ok else ("", "", "}")
+    offsets: Any = json.loads("{" + text)
+    return {int(partition): int(offset) for partition, offset in offsets.get(topic, {}).items()}
+
+
 def _batch(content: bytes, number: int, done: float, topic: str) -> Batch | None:
     """A file of the offset log: a version, the query's metadata, then the offsets of each source, each on its line."""
     _, metadata, *sources = content.decode().splitlines()
