@@ -12,7 +12,7 @@ new = '''processingTime="5 seconds"'''          # without old: the file's whole 
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,11 @@ class Variant:
     edits: Sequence[Mapping[str, str]]
     check: str = ""
     cause: str = ""
+
+    @property
+    def files(self) -> set[str]:
+        """The names of the files that it edits."""
+        return {edit["file"] for edit in self.edits}
 
     def write(self, tree: Path) -> Path:
         """Make a tree in which this lab is the edited solution and every other one the solution itself."""
@@ -92,6 +97,23 @@ def read(lab: Lab) -> Iterator[Variant]:
         for verdict in (PASS, FAIL):
             for name, entry in content.get(verdict, {}).items():
                 yield _variant(lab, verdict, name, entry)
+
+
+def merged(found: Sequence[Variant]) -> list[Variant]:
+    """The variants with right ones that edit different files made one: if it passes, each of them does."""
+    right = [variant for variant in found if variant.verdict == PASS]
+    groups: list[list[Variant]] = []
+    for variant in right:
+        group = next((each for each in groups if not variant.files & set().union(*(e.files for e in each))), None)
+        if group is None:
+            groups.append([variant])
+        else:
+            group.append(variant)
+    together = [
+        replace(group[0], name=" + ".join(each.name for each in group), edits=[e for each in group for e in each.edits])
+        for group in groups
+    ]
+    return together + [variant for variant in found if variant.verdict != PASS]
 
 
 def _variant(lab: Lab, verdict: str, name: str, entry: Mapping[str, Any]) -> Variant:

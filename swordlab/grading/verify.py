@@ -80,7 +80,7 @@ class Judge:
     def cases(self) -> Iterator[tuple[str, Callable[[], str]]]:
         """Name -> the judgement, which says what is wrong."""
         yield "the solution passes", self.solution
-        for variant in variants.read(self.lab):
+        for variant in variants.merged(list(variants.read(self.lab))):
             yield f"{variant.verdict}: {variant.name}", partial(self.variant, variant)
         yield "the starter fails", self.starter
 
