@@ -153,7 +153,8 @@ def status(_: argparse.Namespace) -> int:
 def logs(arguments: argparse.Namespace) -> int:
     from swordlab import cluster
 
-    os.execvp("tail", ["tail", "-n", "50", "-F", *map(str, cluster.current().logs(arguments.name))])
+    command = cluster.current().log_command(arguments.name)
+    os.execvp(command[0], command)
 
 
 def clean(arguments: argparse.Namespace) -> int:
@@ -261,9 +262,9 @@ def lock(_: argparse.Namespace) -> int:
 
 
 def class_data(_: argparse.Namespace) -> int:
-    from swordlab import cluster
+    from swordlab.cluster.local import LocalCluster
 
-    cluster.current().save_class_data()
+    LocalCluster(State.current()).save_class_data()
     return 0
 
 

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 import psutil
 
 from swordlab import artifacts, console, endpoints, fetch
-from swordlab.cluster.local import DISK_NEEDED, LocalCluster, holder_of, is_free, listener
+from swordlab.cluster import Cluster
+from swordlab.cluster.local import holder_of, is_free, listener
+from swordlab.cluster.runtime import DISK_NEEDED
 from swordlab.engines import java
 from swordlab.errors import LabError
 from swordlab.places import CHECKOUT, cache_folder
@@ -32,7 +34,7 @@ class Finding:
     cure: str = ""
 
 
-def run(cluster: LocalCluster) -> int:
+def run(cluster: Cluster) -> int:
     """Look at everything; exit status 2 when there is a problem."""
     problems = 0
     for check in CHECKS:
@@ -46,12 +48,12 @@ def run(cluster: LocalCluster) -> int:
     return 2 if problems else 0
 
 
-def python(_: LocalCluster) -> Iterator[Finding]:
+def python(_: Cluster) -> Iterator[Finding]:
     """The Python in use; the set-up refused one that is too old."""
     yield Finding(FINE, "Python", platform.python_version())
 
 
-def java_17(_: LocalCluster) -> Iterator[Finding]:
+def java_17(_: Cluster) -> Iterator[Finding]:
     """A Java 17."""
     try:
         yield Finding(FINE, "Java", f"{java.VERSION} in {java.home()}")
@@ -59,7 +61,7 @@ def java_17(_: LocalCluster) -> Iterator[Finding]:
         yield Finding(PROBLEM, "Java", error.message, error.hint)
 
 
-def engines(_: LocalCluster) -> Iterator[Finding]:
+def engines(_: Cluster) -> Iterator[Finding]:
     """The engines' archives, or room for them."""
     missing = artifacts.missing()
     if not missing:
@@ -73,7 +75,7 @@ def engines(_: LocalCluster) -> Iterator[Finding]:
         yield Finding(PROBLEM, "engines", error.message, error.hint)
 
 
-def disk(cluster: LocalCluster) -> Iterator[Finding]:
+def disk(cluster: Cluster) -> Iterator[Finding]:
     """Room for the cluster's data, in a folder that can be written."""
     try:
         free = cluster.check_disk()
@@ -82,7 +84,7 @@ def disk(cluster: LocalCluster) -> Iterator[Finding]:
         yield Finding(PROBLEM, "disk", error.message, error.hint)
 
 
-def memory(cluster: LocalCluster) -> Iterator[Finding]:
+def memory(cluster: Cluster) -> Iterator[Finding]:
     """Memory for what does not run yet."""
     free, running = psutil.virtual_memory().available / 2**30, sum(row.memory for row in cluster.status()) / 2**30
     text = f"{free:.1f} GiB available, {running:.1f} GiB used by the cluster; it takes {MEMORY_NEEDED:.1f} GiB in all"
@@ -90,7 +92,7 @@ def memory(cluster: LocalCluster) -> Iterator[Finding]:
     yield Finding(FINE if enough else PROBLEM, "memory", text, "" if enough else "end other programs")
 
 
-def ports(cluster: LocalCluster) -> Iterator[Finding]:
+def ports(cluster: Cluster) -> Iterator[Finding]:
     """Every port is free, or held by this cluster."""
     taken = 0
     for variable, port in endpoints.ports().items():
@@ -104,14 +106,14 @@ def ports(cluster: LocalCluster) -> Iterator[Finding]:
         yield Finding(FINE, "ports", " ".join(map(str, endpoints.ports().values())))
 
 
-def _is_ours(cluster: LocalCluster, port: int) -> bool:
+def _is_ours(cluster: Cluster, port: int) -> bool:
     with contextlib.suppress(psutil.Error, OSError):
         process = listener(port)
         return process is not None and cluster.supervisor.owns(process)
     return False
 
 
-def tools(_: LocalCluster) -> Iterator[Finding]:
+def tools(_: Cluster) -> Iterator[Finding]:
     """What the report's commands use beside the engines."""
     if shutil.which("curl"):
         yield Finding(FINE, "curl", "is installed")
@@ -127,7 +129,7 @@ def _outside_lab(name: str) -> str | None:
     return shutil.which(name, path=os.pathsep.join(folders))
 
 
-def names(cluster: LocalCluster) -> Iterator[Finding]:
+def names(cluster: Cluster) -> Iterator[Finding]:
     """Whether `make shell` can have an /etc/hosts of its own; tried in a child process."""
     child = os.fork()
     if child == 0:
@@ -142,7 +144,7 @@ def names(cluster: LocalCluster) -> Iterator[Finding]:
         yield Finding(NOTE, "names", "in make shell only the lab's own tools know kafka, cloudera, …: see what it says")
 
 
-def engines_up(cluster: LocalCluster) -> Iterator[Finding]:
+def engines_up(cluster: Cluster) -> Iterator[Finding]:
     """Whether the cluster runs, and every engine answers."""
     rows = cluster.status()
     if all(row.health == "down" for row in rows):
@@ -155,7 +157,7 @@ def engines_up(cluster: LocalCluster) -> Iterator[Finding]:
         yield Finding(FINE, "cluster", "up")
 
 
-CHECKS: tuple[Callable[[LocalCluster], Iterator[Finding]], ...] = (
+CHECKS: tuple[Callable[[Cluster], Iterator[Finding]], ...] = (
     python,
     java_17,
     engines,

@@ -62,16 +62,16 @@ def bring_up(work: Work) -> None:
 
 def card(chosen: Lab) -> None:
     """The aim, the files, commands to try, how to check."""
-    folder = f"labs/{chosen.folder}"
+    folder, environ = f"labs/{chosen.folder}", cluster.current().environment()
     console.out.print(f"\n[bold]Lab {chosen.number}: {escape(chosen.title)}[/]\n{escape(chosen.aim)}\n")
     rows = [
         ("read", f"{folder}/README.md"),
         *(("edit", f"{folder}/{name}") for name in chosen.edits),
         *(
-            ("runs", f"{fill(program.command)}   (for you: make logs SERVICE={program.name})")
+            ("runs", f"{fill(program.command, environ)}   (for you: make logs SERVICE={program.name})")
             for program in chosen.programs
         ),
-        *(("try", f"{fill(step.command)}   (in make shell, in {folder})") for step in chosen.steps),
+        *(("try", f"{fill(step.command, environ)}   (in make shell, in {folder})") for step in chosen.steps),
         ("check", f"make check-{chosen.number}   (or make watch-{chosen.number}: again whenever you save)"),
         ("stuck?", f"make hint-{chosen.number}"),
     ]

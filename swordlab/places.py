@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from swordlab.errors import LabError
+from swordlab.errors import LabError, UsageError
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -20,6 +20,8 @@ else:
     import tomli as tomllib
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+MOUNT = "/w205"
+"""Where a container has the checkout (docker-compose.yml)."""
 PLAIN = re.compile(r"[A-Za-z0-9_./+-]*")
 """A path that every engine takes: Hadoop stumbles over a space or %, a classpath over a colon, Java over letters that
 the locale does not have."""
@@ -34,9 +36,18 @@ def cache_folder() -> Path:
 
 
 def state_folder() -> Path:
-    """The state folder of the cluster in use (`SWORDLAB_STATE` chooses another)."""
+    """The state folder of the cluster in use (`SWORDLAB_STATE` chooses another); one more for Docker beside it."""
     given = os.environ.get("SWORDLAB_STATE")
-    return plain(Path(given).expanduser() if given else CHECKOUT / ".swordlab" / "cluster")
+    folder = Path(given).expanduser() if given else CHECKOUT / ".swordlab" / "cluster"
+    return plain(folder.with_name(f"{folder.name}-docker") if on_docker() else folder)
+
+
+def on_docker() -> bool:
+    """Whether the cluster in use runs on Docker (RUNTIME); UsageError for a runtime that is not known."""
+    runtime = os.environ.get("RUNTIME") or "local"
+    if runtime not in ("local", "docker"):
+        raise UsageError(f"there is no runtime '{runtime}'", "RUNTIME=docker, or no RUNTIME for local processes")
+    return runtime == "docker"
 
 
 def plain(folder: Path) -> Path:

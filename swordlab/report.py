@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rich.table import Table
 
 from swordlab import console
-from swordlab.cluster.local import LocalCluster, Row
+from swordlab.cluster.runtime import Cluster, Row
 
 
 def print_status(rows: Sequence[Row]) -> int:
@@ -39,7 +39,7 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
-def clean(cluster: LocalCluster, *, ask: bool) -> int:
+def clean(cluster: Cluster, *, ask: bool) -> int:
     """Say what will be deleted, ask, delete."""
     root = cluster.state.root.resolve()
     if not root.exists():

@@ -9,27 +9,28 @@ import subprocess
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
-from swordlab import endpoints
-from swordlab.cluster.local import LocalCluster
+from swordlab.cluster.runtime import Box, Cluster
 from swordlab.cluster.supervisor import KEPT_VARIABLES
 from swordlab.cluster.supervisor import Program as Supervised
 from swordlab.errors import UsageError
 from swordlab.grading.sandbox import Sandbox, excess
 from swordlab.labs import Lab, Program
-from swordlab.places import State, path_with_tools
+from swordlab.places import path_with_tools
 
 OUTPUT_LIMIT = 1_000_000  # bytes of a step's output; more than that is a flood
 LOOK_EVERY = 0.25  # seconds between two looks at what a program takes
 STEP_SECONDS = 90.0  # then a step is stopped
 NOT_WORK = {"README.md", "lab.toml", "__pycache__", "out"}
 """What lies in a lab's folder without being the student's program."""
+TOOLBOX = "mids"
+"""The service in which steps run."""
 MARK = "SWORDLAB_RUN"
 """The variable by which the processes that a step left behind are found."""
 
@@ -38,7 +39,7 @@ MARK = "SWORDLAB_RUN"
 class Work:
     """The work in one tree (a folder with the labs' folders) on one cluster."""
 
-    cluster: LocalCluster
+    cluster: Cluster
     tree: Path
     sandbox: Sandbox | None = None
     """Where the programs run when they are a stranger's."""
@@ -46,6 +47,10 @@ class Work:
     def folder(self, lab: Lab) -> Path:
         """Where the files of a lab are."""
         return self.tree / lab.folder
+
+    def box(self, service: str) -> Box | None:
+        """Where the programs of this service run; None for plain processes of this machine."""
+        return self.sandbox or self.cluster.box(service)
 
     # programs
 
@@ -80,11 +85,11 @@ class Work:
         """The supervised form of a lab's program; its version changes with its file, or a helper beside it."""
         folder = self.folder(lab).resolve()
         others = {name for other in lab.programs if other != program for name in lab.edits if names(other, name)}
-        environ = environment(self.cluster.state) | dict(program.environment)
-        words = shlex.split(fill(program.command))
+        environ = self.cluster.environment() | dict(program.environment)
+        words, box = shlex.split(fill(program.command, environ)), self.box(program.service)
         return Supervised(
             program.name,
-            tuple(self.sandbox.wrap(words, environ, folder) if self.sandbox else words),
+            tuple(box.wrap(words, environ, folder) if box else words),
             program.service,
             environ,
             str(folder),
@@ -107,17 +112,21 @@ class Work:
 
     def start(self, lab: Lab, command: str, *arguments: str) -> "Running":
         """Start a command of a lab in its folder; the caller stops it (`with`)."""
-        words = [*shlex.split(fill(command)), *arguments]
-        if self.sandbox:
-            boxed = self.sandbox.wrap(words, environment(self.cluster.state), self.folder(lab).resolve())
-            return Running(boxed, self.folder(lab), dict(os.environ), command)
+        environ = self.cluster.environment()
+        words, box = [*shlex.split(fill(command, environ)), *arguments], self.box(TOOLBOX)
+        if box:
+            boxed = box.wrap(words, environ, self.folder(lab).resolve())
+            return Running(boxed, self.folder(lab), dict(os.environ), command, box.stdin)
         kept = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ} | {"PATH": path_with_tools()}
-        return Running(words, self.folder(lab), kept | environment(self.cluster.state), command)
+        return Running(words, self.folder(lab), kept | environ, command)
 
     def run(self, lab: Lab, command: str, *arguments: str, seconds: float = STEP_SECONDS) -> "Finished":
         """Run a command of a lab in its folder until it ends, floods or has had its time."""
         with self.start(lab, command, *arguments) as running:
             running.wait(seconds)
+        if box := self.box(TOOLBOX):
+            for folder in filter(os.path.isdir, arguments):
+                box.collect(Path(folder))
         return running.finished()
 
 
@@ -150,7 +159,14 @@ class Finished:
 class Running:
     """A started command: its output grows while it runs. Leaving the `with` block ends all that it started."""
 
-    def __init__(self, words: Sequence[str], folder: Path, environ: dict[str, str], shown: str) -> None:
+    def __init__(
+        self,
+        words: Sequence[str],
+        folder: Path,
+        environ: dict[str, str],
+        shown: str,
+        stdin: int = subprocess.DEVNULL,
+    ) -> None:
         self.shown = shown
         self.mark = uuid.uuid4().hex
         self.problem = ""
@@ -161,7 +177,7 @@ class Running:
                 words,
                 cwd=folder,
                 env=environ | {MARK: self.mark},
-                stdin=subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -262,18 +278,9 @@ def family(pid: int) -> list[psutil.Process]:
     return []
 
 
-def environment(state: State) -> dict[str, str]:
-    """What a program of the student's finds in its environment beside what is kept of the shell's."""
-    return endpoints.environment() | {
-        "PYTHONUNBUFFERED": "1",
-        "SWORDLAB_STATE": str(state.root),
-        "FLASK_LOG": str(state.log("flask")),
-    }
-
-
-def fill(command: str) -> str:
-    """`command` with each ${NAME} of an endpoint filled in."""
-    return string.Template(command).substitute(endpoints.environment())
+def fill(command: str, environ: Mapping[str, str]) -> str:
+    """`command` with each ${NAME} of the environment filled in."""
+    return string.Template(command).substitute(environ)
 
 
 def digest(folder: Path, without: Set[str] = frozenset()) -> str:

@@ -1,9 +1,13 @@
 """The cluster: docker-compose.yml in, running services out."""
 
+from swordlab.cluster.docker import DockerCluster
 from swordlab.cluster.local import LocalCluster
-from swordlab.places import State
+from swordlab.cluster.runtime import Cluster
+from swordlab.places import State, on_docker
+
+__all__ = ["Cluster", "current"]
 
 
-def current() -> LocalCluster:
-    """The cluster in use."""
-    return LocalCluster(State.current())
+def current() -> Cluster:
+    """The cluster in use: local processes, or on Docker where RUNTIME says so."""
+    return (DockerCluster if on_docker() else LocalCluster)(State.current())

@@ -1,42 +1,34 @@
 """The local runtime: the services of docker-compose.yml as supervised processes of this user."""
 
 import contextlib
-import errno
-import fcntl
-import json
 import os
 import re
 import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
-from swordlab import endpoints, engines, fetch, files, launch
+from swordlab import endpoints, engines, fetch, launch
 from swordlab.cluster import compose
 from swordlab.cluster.compose import Service
-from swordlab.cluster.supervisor import Program, ProgramInfo, Supervisor
+from swordlab.cluster.runtime import READY_WITHIN, Cluster, Report, Row, health_of
+from swordlab.cluster.supervisor import Program, ProgramInfo
 from swordlab.engines import Engine, java, spark
 from swordlab.errors import LabError, UsageError
-from swordlab.places import CHECKOUT, OTHER_STATE, State
+from swordlab.places import CHECKOUT
 from swordlab.tools import clients
 
 COMPOSE_FILE = CHECKOUT / "docker-compose.yml"
-READY_WITHIN = 180.0  # seconds
 POLL = 0.1  # seconds
-DISK_NEEDED = 500_000_000  # bytes for logs and data of a first run
 LOG_LINES = 12  # of an engine that cannot start
 STACK_FRAME = re.compile(r"\s+(at |\.\.\. \d+ more)")
 TRIES = 2  # starts of an engine that dies again and again
-
-Report = Callable[[str, str], None]
-"""Told of each engine's step: (engine, what happens to it)."""
 
 LIKELY_CAUSES = (
     ("Address already in use", "another program took the port meanwhile: make up names it"),
@@ -53,27 +45,8 @@ LIKELY_CAUSES = (
 
 
 @dataclass(frozen=True)
-class Row:
-    """One line of `make status`."""
-
-    service: str
-    program: str
-    health: str
-    ports: tuple[int, ...]
-    memory: int  # bytes
-    uptime: float  # seconds
-
-
-@dataclass(frozen=True)
-class LocalCluster:
+class LocalCluster(Cluster):
     """One cluster of local processes."""
-
-    state: State
-
-    @property
-    def supervisor(self) -> Supervisor:
-        """The supervisor of its processes."""
-        return Supervisor(self.state)
 
     # up
 
@@ -91,7 +64,7 @@ class LocalCluster:
         fetch.ensure()
         with self.exclusively("up"):
             self.check_disk()
-            self._remember(file)
+            self.remember(file)
             was_running = self.supervisor.is_running()
             try:
                 self._apply(services)
@@ -123,49 +96,6 @@ class LocalCluster:
                 if not is_free(engine.port(variable)):
                     raise port_taken(engine.port(variable), variable, program.name)
 
-    def check_disk(self) -> int:
-        """The free bytes for the cluster's data; LabError when they are too few, or the folder cannot be written."""
-        try:
-            self.state.root.resolve().mkdir(parents=True, exist_ok=True)
-            tempfile.TemporaryFile(dir=self.state.root).close()
-            free = shutil.disk_usage(self.state.root).free
-        except OSError as error:
-            raise LabError(
-                f"the state folder {self.state.root} cannot be written: {error.strerror}",
-                OTHER_STATE,
-            ) from None
-        if free < DISK_NEEDED:
-            raise LabError(
-                f"{free / 1e6:.0f} MB are free in {self.state.root}, {DISK_NEEDED / 1e6:.0f} MB are needed",
-                f"make room, or {OTHER_STATE}",
-            )
-        return free
-
-    def _remember(self, file: Path) -> None:
-        """Keep ports and compose file, so that later commands find this cluster without being told again."""
-        kept = {"compose": str(file), "ports": endpoints.ports()}
-        files.write(self.state.root / endpoints.KEPT, json.dumps(kept, indent=1))
-
-    @contextlib.contextmanager
-    def exclusively(self, what: str) -> Iterator[None]:
-        """One `up` or `down` of a cluster at a time; a second one is told who is at work and ends."""
-        self.state.folder("conf")
-        with (self.state.root / "lock").open("a+") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                if error.errno not in (errno.EAGAIN, errno.EACCES):
-                    raise
-                lock.seek(0)
-                raise LabError(
-                    f"this cluster is being changed by '{lock.read().strip()}'",
-                    "wait until that is done, then look: make status",
-                ) from None
-            lock.truncate(0)
-            lock.write(f"swordlab {what}, process {os.getpid()}")
-            lock.flush()
-            yield
-
     # the rest
 
     def down(self) -> None:
@@ -193,11 +123,6 @@ class LocalCluster:
             )
         return rows
 
-    def services(self) -> dict[str, Service]:
-        """The services of the compose file that the cluster was started from."""
-        kept = json.loads((self.state.root / "cluster.json").read_text())
-        return compose.read(Path(kept["compose"]))
-
     def _engine(self, program: Program) -> Engine | None:
         if program.command[:2] != ("swordlab", "engine"):
             return None
@@ -205,19 +130,11 @@ class LocalCluster:
 
     @staticmethod
     def _health(engine: Engine | None, found: ProgramInfo | None) -> str:
-        if found is None or found.state == "STOPPED":
-            return "down"
-        if not found.is_up:
-            return f"ended with status {found.exit_status}" if found.gave_up else "restarting"
-        if engine is None:
-            return "running"
+        health = health_of(found)
+        if engine is None or health != "running":
+            return health
         reason = launch.unready(engine)
         return f"starting: {reason}" if reason else "healthy"
-
-    def is_up(self) -> bool:
-        """Whether every engine of the cluster answers."""
-        rows = [row for row in self.status() if row.ports]
-        return bool(rows) and all(row.health == "healthy" for row in rows)
 
     def logs(self, name: str) -> list[Path]:
         """The log of a program, or the logs of all programs of a service; UsageError when there is none."""
@@ -228,6 +145,13 @@ class LocalCluster:
             known = ", ".join(names) or "none: the cluster was never up"
             raise UsageError(f"there is no service or program '{name}'", f"make logs SERVICE=…, one of: {known}")
         return found
+
+    def log_command(self, name: str) -> list[str]:
+        """tail, which begins with the last lines and goes on with what is written."""
+        return ["tail", "-n", "50", "-F", *map(str, self.logs(name))]
+
+    def box(self, service: str) -> None:
+        """None: programs are processes of this machine."""
 
     def save_class_data(self) -> None:
         """Have each running engine, a driver, and each client write its class-data archive where there is none yet."""

@@ -40,6 +40,9 @@ KEPT_VARIABLES = (
     "SWORDLAB_CACHE",
     "SWORDLAB_HOSTS",
     "SWORDLAB_STOCK_JVM",
+    "DOCKER_HOST",
+    "DOCKER_CONTEXT",
+    "DOCKER_CONFIG",
     "GAME_SEED",
 )
 """What programs inherit from the shell that started the cluster. Anything else could change how an engine behaves."""

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import ClassVar
 
 import psutil
 
@@ -59,6 +60,8 @@ class Sandbox:
     state: State
     number: int = 0
 
+    stdin: ClassVar[int] = subprocess.DEVNULL
+
     @property
     def user(self) -> int:
         """The user as whom programs run; another than the grader only where the grader is root."""
@@ -84,6 +87,9 @@ class Sandbox:
             *("prlimit", f"--nproc={TASKS}", f"--fsize={FILE_BYTES}", "--core=0", "--"),
             *words,
         ]
+
+    def collect(self, folder: Path) -> None:
+        """Nothing: what programs write into `scratch` is here."""
 
     def _mounts(self, folder: Path) -> Iterator[str]:
         yield from ("--proc", "/proc", "--dev", "/dev", "--size", str(TMP_BYTES), "--perms", "1777", "--tmpfs", "/tmp")  # noqa: S108

@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from swordlab import cluster, console, endpoints, files, hosts, work
+from swordlab import cluster, console, endpoints, files, hosts
+from swordlab.cluster.docker import Container
 from swordlab.places import State, path_with_tools
 
 HOSTS_FILE = Path("/etc/hosts")
@@ -29,10 +30,13 @@ PS1='swordlab:\\w\\$ '
 def become_shell() -> NoReturn:
     """Become the shell; what one must know before typing is said on standard error first."""
     state = State.current()
+    if isinstance(box := cluster.current().box("mids"), Container):
+        command = box.shell()
+        os.execvp(command[0], command)
     names_known = own_hosts_file(state)
     introduce(names_known)
     path = path_with_tools()
-    os.environ.update(work.environment(state))
+    os.environ.update(cluster.current().environment())
     os.environ.update(PATH=path, SWORDLAB_PATH=path, FLASK_RUN_PORT=endpoints.url("FLASK_PORT"))
     if names_known:
         os.environ[NAMES_KNOWN] = "yes"
