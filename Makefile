@@ -83,6 +83,12 @@ grade: setup ## grade one submission: make grade SUBMISSION=work.zip OUT=grades
 grade-class: setup ## grade a folder of submissions: make grade-class SUBMISSIONS=folder OUT=grades SLICE=3/20
 	@$(SWORDLAB) grade-class "$(SUBMISSIONS)" --out "$(OUT)" --slice "$(SLICE)" $(if $(GRADERS),--graders $(GRADERS))
 
+gradescope: setup ## the zip of a Gradescope autograder
+	@$(SWORDLAB) gradescope
+
+fetch: setup ## fetch all that the lab needs, to work without a network later
+	@$(SWORDLAB) fetch
+
 lint: setup-test ## ruff and mypy
 	@$(VENV)/ruff check swordlab checks tests bench
 	@$(VENV)/ruff format --check swordlab checks tests bench

@@ -93,6 +93,8 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--out", type=Path, default=Path("grades"), help="where the results go")
     sub.add_argument("--graders", type=int, help="how many at a time (as many as fit)")
     sub.add_argument("--slice", default="", help="3/20: the third of twenty parts")
+    sub = add("gradescope", gradescope, "build the zip of a Gradescope autograder")
+    sub.add_argument("--out", type=Path, default=Path("autograder.zip"))
     sub = add("grader", grader, "grade what standard input names: what grade and grade-class start")
     sub.add_argument("state", type=Path)
     sub.add_argument("number", type=int)
@@ -202,6 +204,12 @@ def grade_class(arguments: argparse.Namespace) -> int:
     from swordlab.grading import classes
 
     return classes.grade_class(arguments.submissions, arguments.out, arguments.graders, arguments.slice)
+
+
+def gradescope(arguments: argparse.Namespace) -> int:
+    from swordlab.grading import gradescope
+
+    return gradescope.build(arguments.out)
 
 
 def grader(arguments: argparse.Namespace) -> int:
