@@ -32,7 +32,7 @@ def test_there_are_forty_right_variants_and_sixty_mutants():
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: f"{variant.lab.number}-{variant.name}")
 def test_a_variant_fits_its_solution(variant):
     with tempfile.TemporaryDirectory() as folder:
-        variant.write(Path(folder) / "tree")
+        variants.write([variant], Path(folder) / "tree")
     if variant.verdict == FAIL:
         assert variant.check in variant.lab.points
         assert variant.cause

@@ -12,7 +12,7 @@ new = '''processingTime="5 seconds"'''          # without old: the file's whole 
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,20 +41,10 @@ class Variant:
         """The names of the files that it edits."""
         return {edit["file"] for edit in self.edits}
 
-    def write(self, tree: Path) -> Path:
-        """Make a tree in which this lab is the edited solution and every other one the solution itself."""
-        shutil.rmtree(tree, ignore_errors=True)
-        overlay(self.lab, SOLUTIONS / self.lab.folder, tree)
-        for edit in self.edits:
-            apply(edit, tree / self.lab.folder)
-        return tree
-
     def wrong(self, found: LabResult) -> str:
         """In what the result is another than it must be; empty when it is as expected."""
         if self.verdict == PASS:
-            return "; ".join(
-                f"{result.name}: {result.verdict}: {result.found}" for result in found.results if result.verdict != PASS
-            )
+            return not_passed(found)
         if found.is_broken:
             return "; ".join(f"{result.name}: {result.found}" for result in found.results if result.broken)
         result = next((result for result in found.results if result.name == self.check), None)
@@ -62,6 +52,26 @@ class Variant:
             return f"{self.check} is {result.verdict if result else 'not there'}: {result.found if result else ''}"
         said = f"{result.found} {result.cause}"
         return "" if re.search(self.cause, said, re.S) else f"{self.check} fails, but says: {said}"
+
+
+def not_passed(found: LabResult) -> str:
+    """Which checks did not pass, those with the same to say together."""
+    said: dict[str, list[str]] = {}
+    for each in found.results:
+        if each.verdict != PASS:
+            said.setdefault(f"{each.verdict}: {each.found}: {each.cause}", []).append(each.name)
+    return "; ".join(f"{', '.join(names)}: {text}" for text, names in said.items())
+
+
+def write(variants: Sequence[Variant], tree: Path) -> Path:
+    """Make a tree in which the variants' lab is the edited solution and every other one the solution itself."""
+    shutil.rmtree(tree, ignore_errors=True)
+    lab = variants[0].lab
+    overlay(lab, SOLUTIONS / lab.folder, tree)
+    for variant in variants:
+        for edit in variant.edits:
+            apply(edit, tree / lab.folder)
+    return tree
 
 
 def overlay(lab: Lab, folder: Path, tree: Path) -> None:
@@ -99,21 +109,31 @@ def read(lab: Lab) -> Iterator[Variant]:
                 yield _variant(lab, verdict, name, entry)
 
 
-def merged(found: Sequence[Variant]) -> list[Variant]:
-    """The variants with right ones that edit different files made one: if it passes, each of them does."""
-    right = [variant for variant in found if variant.verdict == PASS]
-    groups: list[list[Variant]] = []
-    for variant in right:
-        group = next((each for each in groups if not variant.files & set().union(*(e.files for e in each))), None)
+def groups(found: Sequence[Variant]) -> list[list[Variant]]:
+    """The variants in groups that one run can judge: they edit different files, and no check is two variants'.
+
+    Right ones always go together: if all of it passes, each of them does. Of the wrong ones only those do whose check
+    asks about their own file alone, as far as the other mutants of that check show.
+    """
+    files_of_check: dict[str, set[str]] = {}
+    for variant in found:
+        if len(variant.files) == 1:
+            files_of_check.setdefault(variant.check, set()).update(variant.files)
+    together: list[list[Variant]] = []
+    for variant in found:
+        alone = variant.verdict != PASS and files_of_check.get(variant.check) != variant.files
+        fits = (
+            group
+            for group in together
+            if not any(other.verdict != variant.verdict or other.files & variant.files for other in group)
+            and all(other.verdict == PASS or files_of_check.get(other.check) == other.files for other in group)
+        )
+        group = None if alone else next(fits, None)
         if group is None:
-            groups.append([variant])
+            together.append([variant])
         else:
             group.append(variant)
-    together = [
-        replace(group[0], name=" + ".join(each.name for each in group), edits=[e for each in group for e in each.edits])
-        for group in groups
-    ]
-    return together + [variant for variant in found if variant.verdict != PASS]
+    return together
 
 
 def _variant(lab: Lab, verdict: str, name: str, entry: Mapping[str, Any]) -> Variant:

@@ -5,7 +5,7 @@ import inspect
 import re
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from rich.markup import escape
 from swordlab import cluster, console, hosts
 from swordlab.cluster.local import COMPOSE_FILE
 from swordlab.grading import run, state, variants
-from swordlab.grading.results import FAIL, PASS, LabResult
+from swordlab.grading.results import FAIL, LabResult
 from swordlab.labs import LABS, SOLUTIONS, Lab, all_labs, lab, needed
 from swordlab.work import NOT_WORK, Work
 
@@ -80,8 +80,8 @@ class Judge:
     def cases(self) -> Iterator[tuple[str, Callable[[], str]]]:
         """Name -> the judgement, which says what is wrong."""
         yield "the solution passes", self.solution
-        for variant in variants.merged(list(variants.read(self.lab))):
-            yield f"{variant.verdict}: {variant.name}", partial(self.variant, variant)
+        for group in variants.groups(list(variants.read(self.lab))):
+            yield f"{group[0].verdict}: {' + '.join(each.name for each in group)}", partial(self.variants, group)
         yield "the starter fails", self.starter
 
     def check(self, tree: Path, last: str = "") -> LabResult:
@@ -101,11 +101,17 @@ class Judge:
 
     def solution(self) -> str:
         """It passes with full points."""
-        return not_passed(self.check(SOLUTIONS))
+        return variants.not_passed(self.check(SOLUTIONS))
 
-    def variant(self, variant: variants.Variant) -> str:
-        """The checks say of it what they must."""
-        return variant.wrong(self.check(variant.write(self.folder / "variant"), last=variant.check))
+    def variants(self, group: Sequence[variants.Variant]) -> str:
+        """The checks say of each what they must; one of which they do not is judged again, alone."""
+        order = [*self.lab.points]
+        last = max((each.check for each in group if each.check), key=order.index, default="")
+        found = self.check(variants.write(group, self.folder / "variant"), last)
+        wrong = [(each, text) for each in group if (text := each.wrong(found))]
+        if len(group) > 1:
+            wrong = [(each, text) for each, _ in wrong if (text := self.variants([each]))]
+        return "; ".join(f"{each.name}: {text}" for each, text in wrong)
 
     def starter(self) -> str:
         """It fails here, with a message."""
@@ -123,11 +129,6 @@ class Judge:
         """The cluster as the course's own file describes it."""
         if self.lab.compose:
             cluster.current().up(COMPOSE_FILE)
-
-
-def not_passed(found: LabResult) -> str:
-    """Which checks did not pass."""
-    return "; ".join(f"{each.name}: {each.verdict}: {each.found}" for each in found.results if each.verdict != PASS)
 
 
 def disagreements(chosen: Lab) -> list[str]:
