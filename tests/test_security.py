@@ -23,7 +23,8 @@ LABS = all_labs()
 @pytest.fixture
 def tree(tmp_path):
     """A submission: the solutions as plain files, to be made hostile."""
-    assert sandbox.is_available(), "bubblewrap is missing: .ci/run installs it; sudo apt install bubblewrap"
+    if not sandbox.is_available():
+        (pytest.fail if os.environ.get("SWORDLAB_CI") else pytest.skip)("no sandbox: sudo apt install bubblewrap")
     folder = tmp_path / "tree"
     shutil.copytree(SOLUTIONS, folder, ignore=shutil.ignore_patterns("__pycache__", "out"))
     return folder
