@@ -25,6 +25,7 @@ from swordlab.labs import Lab, Program
 from swordlab.places import path_with_tools
 
 OUTPUT_LIMIT = 1_000_000  # bytes of a step's output; more than that is a flood
+LOG_LIMIT = 20_000_000  # bytes that a supervised program may print while it is checked
 LOOK_EVERY = 0.25  # seconds between two looks at what a program takes
 STEP_SECONDS = 90.0  # then a step is stopped
 NOT_WORK = {"README.md", "lab.toml", "__pycache__", "out"}
@@ -261,13 +262,40 @@ class Watch:
         self.thread.join()
 
     def _watch(self) -> None:
+        supervisor, state = self.work.cluster.supervisor, self.work.cluster.state
+        printed = {name: Printed(state.log(name)) for name in self.names}
         while self.names and not self.over.wait(LOOK_EVERY):
-            info = self.work.cluster.supervisor.info()
+            info = supervisor.info()
             for name in self.names:
-                if name in info and info[name].pid and (problem := excess(family(info[name].pid))):
-                    self.work.cluster.supervisor.stop(name)
-                    with self.work.cluster.state.log(name).open("a") as log:
+                if name not in info or not info[name].pid:
+                    continue
+                if problem := printed[name].excess() or excess(family(info[name].pid)):
+                    supervisor.stop(name)
+                    with state.log(name).open("a") as log:
                         log.write(f"\nswordlab: {problem}\n")
+
+
+class Printed:
+    """How much a supervised program prints from now on; its log is begun anew whenever it is full."""
+
+    def __init__(self, log: Path) -> None:
+        self.log, self.bytes = log, 0
+        self.last = self._look()
+
+    def excess(self) -> str:
+        """In what it is over its limit; empty when it is not."""
+        (file, size), (last_file, last_size) = self._look(), self.last
+        self.bytes += size - last_size if file == last_file and size >= last_size else size
+        self.last = file, size
+        limit = LOG_LIMIT // 10**6
+        return f"it printed more than {limit} MB while it was checked and was stopped" if self.bytes > LOG_LIMIT else ""
+
+    def _look(self) -> tuple[int, int]:
+        """The file that is the log now, and its bytes."""
+        with suppress(FileNotFoundError):
+            found = self.log.stat()
+            return found.st_ino, found.st_size
+        return 0, 0
 
 
 def family(pid: int) -> list[psutil.Process]:

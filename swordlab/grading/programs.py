@@ -51,9 +51,9 @@ def listens(port: int) -> bool:
 
 
 def has_ended(work: Work, program: Program) -> bool:
-    """Whether the supervisor has given the program up."""
+    """Whether the supervisor has given the program up, or it was stopped for what it took."""
     found = trouble.info_of(work, program.name)
-    return found is None or found.gave_up
+    return found is None or found.gave_up or found.state == "STOPPED"
 
 
 def own_processes(work: Work, program: Program) -> set[int]:
