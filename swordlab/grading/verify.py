@@ -110,7 +110,7 @@ class Judge:
         found = self.check(variants.write(group, self.folder / "variant"), last)
         wrong = [(each, text) for each in group if (text := each.wrong(found))]
         if len(group) > 1:
-            wrong = [(each, text) for each, _ in wrong if (text := self.variants([each]))]
+            return "; ".join(filter(None, (self.variants([each]) for each, _ in wrong)))
         return "; ".join(f"{each.name}: {text}" for each, text in wrong)
 
     def starter(self) -> str:
