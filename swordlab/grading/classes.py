@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from jinja2 import Environment, FileSystemLoader, select_autoescape
 
 from swordlab import console, endpoints, fetch
 from swordlab.errors import LabError, UsageError
@@ -179,7 +178,8 @@ def _work(number: int, waiting: "queue.Queue[Path]", out: dict[Path, Path], answ
             while True:
                 path = waiting.get_nowait()
                 answer = grader.ask(path, out[path])
-                if answer.problem and not grader.is_alive:
+                if not grader.is_alive:
+                    stack.close()
                     grader = stack.enter_context(GraderProcess(number))
                 answers[path] = answer
                 remember(path, out[path], answer)
@@ -196,7 +196,7 @@ class GraderProcess:
     def __enter__(self) -> "GraderProcess":
         shutil.rmtree(self.state, ignore_errors=True)
         self.state.mkdir(parents=True)
-        self.log = (STATE / f"grader-{self.number}.log").open("w")
+        self.log = (STATE / f"grader-{self.number}.log").open("a")
         self.process = subprocess.Popen(
             [*self._box(), sys.executable, "-m", "swordlab", "grader", str(self.state), str(self.number)],
             stdin=subprocess.PIPE,
@@ -346,12 +346,7 @@ def write_overview(answers: Sequence[Answer], alike: Sequence[tuple[str, str, fl
     for answer in answers:
         for lab in store.from_dicts(answer.labs):
             failing.update(f"Lab {lab.number}: {result.claim}" for result in lab.results if result.verdict == FAIL)
-    loader = FileSystemLoader(formats.TEMPLATES)
-    templates = Environment(loader=loader, autoescape=select_autoescape(default=True, default_for_string=True))
-    templates.filters["plain"] = plain
-    page = templates.get_template("overview.html").render(
-        answers=answers, failing=failing.most_common(15), alike=alike, labs=all_labs()
-    )
+    page = formats.page("overview.html", answers=answers, failing=failing.most_common(15), alike=alike, labs=all_labs())
     path.write_text(page, "utf-8")
 
 

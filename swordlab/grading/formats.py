@@ -156,8 +156,13 @@ def cell(text: str) -> str:
 
 
 def report(mark: Mark) -> str:
-    """The page for the student; the template escapes everything."""
+    """The page for the student."""
+    return page("report.html", mark=mark, PASS=PASS)
+
+
+def page(template: str, **values: Any) -> str:
+    """A page from a template, in which every value is escaped and control characters are shown as such."""
     loader = FileSystemLoader(TEMPLATES)
     templates = Environment(loader=loader, autoescape=select_autoescape(default=True, default_for_string=True))
     templates.filters["plain"] = plain
-    return templates.get_template("report.html").render(mark=mark, PASS=PASS, FAIL=FAIL)
+    return templates.get_template(template).render(**values)
