@@ -48,7 +48,6 @@ RUN python -m compileall -q swordlab && swordlab fetch
 ENV SWORDLAB_HOSTS= \
     BIND=0.0.0.0 \
     FLASK_LOG=/var/lib/swordlab/flask.log \
-    HADOOP_USER_NAME=root \
     PYTHONUNBUFFERED=1
 WORKDIR /w205
 USER lab

@@ -237,9 +237,9 @@ def toolbox(_: argparse.Namespace) -> int:
 
 
 def healthy(arguments: argparse.Namespace) -> int:
-    from swordlab import engines, launch
+    from swordlab import engines
 
-    reasons = {name: launch.unready(engines.engine(name)) for name in arguments.names}
+    reasons = {name: engines.unready(engines.engine(name)) for name in arguments.names}
     for name, reason in reasons.items():
         print(f"{name}: {reason or 'ready'}")
     return int(any(reasons.values()))

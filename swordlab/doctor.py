@@ -10,9 +10,8 @@ from dataclasses import dataclass
 import psutil
 
 from swordlab import artifacts, console, endpoints, fetch
-from swordlab.cluster import Cluster
 from swordlab.cluster.local import holder_of, is_free, listener
-from swordlab.cluster.runtime import DISK_NEEDED
+from swordlab.cluster.runtime import DISK_NEEDED, Cluster
 from swordlab.engines import java
 from swordlab.errors import LabError
 from swordlab.places import CHECKOUT, cache_folder

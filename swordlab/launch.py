@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from swordlab import endpoints, engines
 from swordlab.cluster.supervisor import Program, Supervisor
-from swordlab.engines import Engine, NotReady, java
+from swordlab.engines import Engine, java
 from swordlab.errors import LabError, UsageError
 from swordlab.places import State
 
@@ -55,19 +55,10 @@ def start_engine(engine: Engine) -> NoReturn:
 def wait_for(engine: Engine) -> None:
     """Poll until the engine answers."""
     deadline = time.monotonic() + PATIENCE
-    while reason := unready(engine):
+    while reason := engines.unready(engine):
         if time.monotonic() > deadline:
             raise LabError(f"{engine.name} did not answer within {PATIENCE:.0f} s: {reason}")
         time.sleep(POLL)
-
-
-def unready(engine: Engine) -> str:
-    """Why the engine does not answer, or an empty text when it does."""
-    try:
-        engine.probe()
-    except (NotReady, OSError, ValueError, KeyError) as error:
-        return str(error) or type(error).__name__
-    return ""
 
 
 def format_storage(engine: Engine) -> None:

@@ -25,7 +25,7 @@ from swordlab import endpoints
 from swordlab.cluster import compose
 from swordlab.cluster.compose import Service
 from swordlab.cluster.local import LIKELY_CAUSES, LOG_LINES, STACK_FRAME, is_free, port_taken
-from swordlab.cluster.runtime import READY_WITHIN, Cluster, Report, Row, health_of
+from swordlab.cluster.runtime import Cluster, Report, Row, health_of
 from swordlab.engines import ENGINES
 from swordlab.errors import LabError, UsageError
 from swordlab.places import CHECKOUT, MOUNT
@@ -35,6 +35,7 @@ PROJECT, SERVICE = "com.docker.compose.project", "com.docker.compose.service"
 """The labels by which compose knows its containers."""
 OLDEST_COMPOSE = (1, 29)
 MEMORY_NEEDED = 3.0  # GiB, for Docker; the containers' limits add up to 4
+READY_WITHIN = 300.0  # seconds: engines start without the class-data archives that local processes have
 STOP_SECONDS = 10  # then Docker kills a container
 POLL = 0.5  # seconds
 TRIES = 2  # starts of a container whose engine ends again and again
@@ -197,13 +198,15 @@ class DockerCluster(Cluster):
         waiting = {name for service in services.values() for name in service.engines}
         for name in sorted(waiting):
             report(name, "starting")
+        before = {container.id for container in self.containers()}
         log = self.state.log("compose")
         with log.open("wb") as output:
             command = self._compose("up", "--detach", "--no-build", "--remove-orphans")
             starting = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, cwd=CHECKOUT)
         try:
             while waiting or starting.poll() is None:
-                containers = {container.service: container for container in self.containers()}
+                begun = starting.poll() is not None  # until then a container of before may be about to be replaced
+                containers = {c.service: c for c in self.containers() if begun or c.id not in before}
                 for name, container in engines_in(services, containers):
                     if name in waiting and container.health(name) == "healthy":
                         waiting.remove(name)

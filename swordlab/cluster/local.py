@@ -133,7 +133,7 @@ class LocalCluster(Cluster):
         health = health_of(found)
         if engine is None or health != "running":
             return health
-        reason = launch.unready(engine)
+        reason = engines.unready(engine)
         return f"starting: {reason}" if reason else "healthy"
 
     def logs(self, name: str) -> list[Path]:
@@ -254,7 +254,7 @@ class Starting:
     def _probe(self) -> None:
         for name in sorted(set(self.started) - self.ready):
             engine = engines.engine(name, self.cluster.state, self.programs[name].environment)
-            self.reasons[name] = launch.unready(engine)
+            self.reasons[name] = engines.unready(engine)
             if not self.reasons[name]:
                 self.ready.add(name)
                 self.report(name, f"ready after {time.monotonic() - self.started[name]:.1f} s")

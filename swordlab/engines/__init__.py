@@ -15,7 +15,7 @@ ENGINES: dict[str, type[Engine]] = {
     engine.name: engine for engine in (Kafka, NameNode, DataNode, Metastore, HiveServer2, Presto)
 }
 
-__all__ = ["ENGINES", "Engine", "NotReady", "engine"]
+__all__ = ["ENGINES", "Engine", "NotReady", "engine", "unready"]
 
 
 def engine(name: str, state: State | None = None, environ: Mapping[str, str] | None = None) -> Engine:
@@ -23,3 +23,12 @@ def engine(name: str, state: State | None = None, environ: Mapping[str, str] | N
     if name not in ENGINES:
         raise UsageError(f"there is no engine '{name}'", f"the engines are {', '.join(ENGINES)}")
     return ENGINES[name](state or State.current(), dict(os.environ) if environ is None else environ)
+
+
+def unready(engine: Engine) -> str:
+    """Why the engine does not answer, or an empty text when it does."""
+    try:
+        engine.probe()
+    except (NotReady, OSError, ValueError, KeyError) as error:
+        return str(error) or type(error).__name__
+    return ""
