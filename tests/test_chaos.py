@@ -26,7 +26,7 @@ import requests
 from conftest import swordlab
 from prestodb.exceptions import DatabaseError, PrestoQueryError
 
-from swordlab.engines import engine
+from swordlab.engines import engine, unready
 from swordlab.grading.live import Game, Presto, Topic
 from swordlab.grading.rows import GUILD_JOINS, SWORD_PURCHASES, TABLES
 
@@ -116,7 +116,7 @@ class Chaos:
             time.sleep(self.random.uniform(0.5, 3))
             with self.outage(name):
                 self.kill(name)
-                wait_for(lambda name=name: not engines.unready(engine(name)), f"{name} is back", BACK_WITHIN)
+                wait_for(lambda name=name: not unready(engine(name)), f"{name} is back", BACK_WITHIN)
 
     def kill_drivers(self, seed):
         """Kill a driver now and then, ready or not."""
