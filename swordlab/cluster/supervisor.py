@@ -200,6 +200,8 @@ class Supervisor:
         for name in [*changed, *removed]:
             self.call.stopProcessGroup(name)
             self.call.removeProcessGroup(name)
+        if changed or removed:
+            self.end_leftovers([*changed, *removed])
         for name in [*added, *changed]:
             self.call.addProcessGroup(name)
 
@@ -263,9 +265,12 @@ class Supervisor:
                 psutil.Process(pid).wait(STOP_SECONDS + 10)
         self.end_leftovers()
 
-    def end_leftovers(self) -> None:
-        """End processes of this cluster that no supervisord watches any more (after a kill -9 of it, or a crash)."""
-        leftovers = list(self.leftovers())
+    def end_leftovers(self, programs: Collection[str] = ()) -> None:
+        """End processes of this cluster that no supervisord watches any more, of these programs or of all.
+
+        After a kill -9 of supervisord, or a crash; and what a program started and left behind.
+        """
+        leftovers = list(self.leftovers(programs))
         for process in leftovers:
             with contextlib.suppress(psutil.Error):
                 process.terminate()
@@ -275,18 +280,23 @@ class Supervisor:
                 process.kill()
         psutil.wait_procs(alive, STOP_SECONDS)
 
-    def leftovers(self) -> Iterator[psutil.Process]:
+    def leftovers(self, programs: Collection[str] = ()) -> Iterator[psutil.Process]:
         """Processes that were started for this state folder, by a variable in their environment."""
         mine = {os.getpid(), *(process.pid for process in psutil.Process().parents())}
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error, OSError):
-                if self.owns(process) and process.pid not in mine:
+                name = self.program_of(process)
+                if name and (not programs or name in programs) and process.pid not in mine:
                     yield process
 
     def owns(self, process: psutil.Process) -> bool:
         """Whether a process is a program of this cluster; psutil.Error where this user may not know."""
+        return bool(self.program_of(process))
+
+    def program_of(self, process: psutil.Process) -> str:
+        """The program of this cluster that a process is, or was started by; empty where it is none's."""
         environ = process.environ()
-        return environ.get("SWORDLAB_STATE") == str(self.state.root) and "SWORDLAB_PROGRAM" in environ
+        return environ.get("SWORDLAB_PROGRAM", "") if environ.get("SWORDLAB_STATE") == str(self.state.root) else ""
 
     # programs
 
@@ -296,9 +306,10 @@ class Supervisor:
             self.call.startProcess(name, False)
 
     def stop(self, name: str) -> None:
-        """Stop a program and wait until it has ended."""
+        """Stop a program and what it started, also what left its process group; wait until all has ended."""
         with contextlib.suppress(xmlrpc.client.Fault):  # not running
             self.call.stopProcess(name)
+        self.end_leftovers([name])
 
     def forget(self, names: Collection[str]) -> None:
         """Stop programs, end what they started, and drop their definitions."""

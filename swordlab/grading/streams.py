@@ -7,7 +7,7 @@ from typing import Any
 
 from swordlab.grading.live import Files
 
-DEPTH = 3  # folders below / in which a checkpoint is looked for
+DEPTH = 5  # folders below / in which a checkpoint is looked for
 RECENT = 12  # batches of a checkpoint that are read
 
 
