@@ -77,7 +77,7 @@ fetch: setup ## fetch all that the lab needs, to work without a network later
 
 ##@ For instructors
 verify: setup ## prove the course: solutions, starters, right and wrong variants (LAB=4 ONLY=trigger)
-	@$(SWORDLAB) verify $(if $(LAB),--lab $(LAB)) $(if $(ONLY),--only "$(ONLY)")
+	@$(SWORDLAB) verify $(if $(LAB),--lab $(LAB)) $(if $(ONLY),--only "$(ONLY)") --slice "$(SLICE)"
 
 grade: setup ## grade one submission: make grade SUBMISSION=work.zip OUT=grades
 	@$(SWORDLAB) grade "$(SUBMISSION)" --out "$(OUT)"

@@ -85,6 +85,7 @@ def parser() -> argparse.ArgumentParser:
     sub = add("verify", verify, "prove the course: solutions pass, starters fail, variants are judged as they must be")
     sub.add_argument("--lab", type=int, help="one lab only")
     sub.add_argument("--only", default="", help="only what has this text in its name")
+    sub.add_argument("--slice", default="", help="1/4: the first of four parts of the variants")
     sub = add("grade", grade, "grade one submission")
     sub.add_argument("submission", type=Path, help="a folder, a .zip or a .tar.gz")
     sub.add_argument("--out", type=Path, default=Path("grades"), help="where the results go")
@@ -191,7 +192,7 @@ def check(arguments: argparse.Namespace) -> int:
 def verify(arguments: argparse.Namespace) -> int:
     from swordlab.grading import verify
 
-    return verify.verify(arguments.lab, arguments.only)
+    return verify.verify(arguments.lab, arguments.only, arguments.slice)
 
 
 def grade(arguments: argparse.Namespace) -> int:

@@ -30,7 +30,9 @@ def test_a_port_variable_moves_the_port():
 
 
 def test_variables_defaults_and_escapes(tmp_path):
-    services = read(tmp_path, KAFKA + "    environment: {BIND: '${X:-1}', HIVE_HOST: '${Y}', PRESTO_HOST: '$$Y'}\n", {"Y": "2"})
+    services = read(
+        tmp_path, KAFKA + "    environment: {BIND: '${X:-1}', HIVE_HOST: '${Y}', PRESTO_HOST: '$$Y'}\n", {"Y": "2"}
+    )
     assert services["kafka"].environment == {"BIND": "1", "HIVE_HOST": "2", "PRESTO_HOST": "$Y"}
 
 

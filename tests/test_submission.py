@@ -7,7 +7,7 @@ import zipfile
 
 import pytest
 
-from swordlab.grading import classes, formats, submission
+from swordlab.grading import classes, formats, slices, submission
 from swordlab.grading.results import FAIL, PASS, LabResult, Result
 from swordlab.grading.submission import BadSubmission, take_in
 
@@ -198,10 +198,10 @@ def test_nearly_the_same_work_is_found(tmp_path):
 
 def test_a_slice_is_a_part_of_the_class():
     class_list = list(range(10))
-    parts = [classes.sliced(class_list, f"{n}/3") for n in (1, 2, 3)]
+    parts = [slices.sliced(class_list, f"{n}/3") for n in (1, 2, 3)]
     assert sorted(number for part in parts for number in part) == class_list
     with pytest.raises(Exception, match="not understood"):
-        classes.sliced(class_list, "4/3")
+        slices.sliced(class_list, "4/3")
 
 
 def test_names_are_printable():

@@ -25,6 +25,7 @@ from swordlab.errors import LabError, UsageError
 from swordlab.grading import formats, sandbox
 from swordlab.grading import results as store
 from swordlab.grading.results import FAIL, plain
+from swordlab.grading.slices import sliced
 from swordlab.grading.submission import BadSubmission, clear, digest, printable, take_in
 from swordlab.labs import CHECKS, LABS, SOLUTIONS, all_labs
 from swordlab.places import CHECKOUT, cache_folder
@@ -113,16 +114,6 @@ def submissions_in(folder: Path) -> list[Path]:
     if not found:
         raise UsageError(f"{folder} is empty", "put each submission into it, as a folder or an archive")
     return found
-
-
-def sliced(submissions: Sequence[Path], part: str) -> list[Path]:
-    """The submissions of SLICE=3/20: every twentieth, beginning with the third."""
-    if not part:
-        return list(submissions)
-    number, _, of = part.partition("/")
-    if not (number.isdigit() and of.isdigit() and 1 <= int(number) <= int(of)):
-        raise UsageError(f"SLICE={part} is not understood", "for example SLICE=3/20")
-    return list(submissions)[int(number) - 1 :: int(of)]
 
 
 def name_of(submission: Path) -> str:

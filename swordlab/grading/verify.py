@@ -16,6 +16,7 @@ from swordlab import cluster, console, hosts
 from swordlab.cluster.local import COMPOSE_FILE
 from swordlab.grading import run, state, variants
 from swordlab.grading.results import FAIL, LabResult
+from swordlab.grading.slices import sliced
 from swordlab.labs import LABS, SOLUTIONS, Lab, all_labs, lab, needed
 from swordlab.work import NOT_WORK, Work
 
@@ -34,7 +35,7 @@ class Row:
     seconds: float = 0.0
 
 
-def verify(number: int | None, only: str = "") -> int:
+def verify(number: int | None, only: str, part: str) -> int:
     """Verify one lab, or all, or what has `only` in its name. Exit status 1 when something is wrong."""
     chosen = [lab(number)] if number else list(all_labs().values())
     hosts.install()
@@ -42,7 +43,7 @@ def verify(number: int | None, only: str = "") -> int:
     with console.Steps() as steps:
         here.up(COMPOSE_FILE, steps)
     with tempfile.TemporaryDirectory(prefix="swordlab-verify-") as folder:
-        rows = [tell(row) for each in chosen for row in rows_of(each, Path(folder), only)]
+        rows = [tell(row) for each in chosen for row in rows_of(each, Path(folder), only, part)]
     wrong = [row for row in rows if row.wrong]
     console.say(f"\n{len(rows) - len(wrong)} of {len(rows)} as they must be, {sum(row.seconds for row in rows):.0f} s")
     return int(bool(wrong))
@@ -57,13 +58,13 @@ def tell(row: Row) -> Row:
     return row
 
 
-def rows_of(chosen: Lab, folder: Path, only: str) -> Iterator[Row]:
+def rows_of(chosen: Lab, folder: Path, only: str, part: str) -> Iterator[Row]:
     """Everything about one lab, the quick things first."""
     if not only:
         yield Row(chosen.number, "files, hints and lesson agree with the checks", "; ".join(disagreements(chosen)))
     judge = Judge(chosen, folder)
     judge.prepare()
-    for name, judged in judge.cases():
+    for name, judged in judge.cases(part):
         if only in name:
             began = time.monotonic()
             wrong = judged()
@@ -77,10 +78,10 @@ class Judge:
     def __init__(self, chosen: Lab, folder: Path) -> None:
         self.lab, self.folder = chosen, folder
 
-    def cases(self) -> Iterator[tuple[str, Callable[[], str]]]:
-        """Name -> the judgement, which says what is wrong."""
+    def cases(self, part: str) -> Iterator[tuple[str, Callable[[], str]]]:
+        """Name -> the judgement, which says what is wrong; of the variants those of this part."""
         yield "the solution passes", self.solution
-        for group in variants.groups(list(variants.read(self.lab))):
+        for group in sliced(variants.groups(list(variants.read(self.lab))), part):
             yield f"{group[0].verdict}: {' + '.join(each.name for each in group)}", partial(self.variants, group)
         yield "the starter fails", self.starter
 
