@@ -1,24 +1,23 @@
 """Lab 7: one run of the script is a hundred players, each with one join and one purchase, counted on the topic."""
 
 import re
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from swordlab.grading import trouble
+from swordlab.grading import refusing, trouble
 from swordlab.grading.arrivals import ROUTES, play, require_game
 from swordlab.grading.probes import JOIN, PURCHASE, host
-from swordlab.grading.verdict import CheckFailed, fail, require, wait_for
-from swordlab.work import Finished
+from swordlab.grading.verdict import CheckFailed, NotChecked, fail, require, wait_for
+from swordlab.work import Finished, Running
 
 PROVIDERS = ("comcast.com", "att.com")
 EACH = 50  # players of a provider
 SETTLES_WITHIN = 4.0  # seconds
+STARTS_WITHIN = 10.0  # seconds
 ON_TOPIC = "events on the topic during one run"
 REFUSED_LINE = re.compile(r'"[A-Z]+ (?P<route>\S+)[^"]*" (?P<status>[45]\d\d)')
 COLOURS = re.compile(r"\x1b\[[\d;]*m")
@@ -193,8 +192,9 @@ def test_no_request_is_refused(first, work, lab):
         where=ON_TOPIC,
         cause=first.cause or "nothing is sent",
     )
-    with refusing_game() as (url, asked):
+    with refusing_game(work, lab) as (url, game):
         finished = work.run(lab, f"env FLASK_URL={url} {lab.step('stream_events').command}")
+        asked = game.output.split()[1:]
     if asked and finished.is_done:
         fail(
             expected="another exit status than 0, and a message, when the game answers 404",
@@ -213,27 +213,12 @@ def test_no_request_is_refused(first, work, lab):
 
 
 @contextmanager
-def refusing_game() -> Iterator[tuple[str, list[str]]]:
-    """A web server that answers 404 to everything: its address, and the paths that were asked for."""
-    asked: list[str] = []
-
-    class Refuse(BaseHTTPRequestHandler):
-        def do_GET(self):
-            asked.append(self.path)
-            self.send_error(404)
-
-        do_POST = do_GET
-
-        def log_message(self, *_):
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Refuse)
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    try:
-        yield f"http://localhost:{server.server_port}", asked
-    finally:
-        server.shutdown()
-        server.server_close()
+def refusing_game(work, lab) -> Iterator[tuple[str, Running]]:
+    """A web server that answers 404 to everything: its address, and its process, which prints what was asked for."""
+    with work.start(lab, refusing.COMMAND) as game:
+        if not wait_for(lambda: "\n" in game.output, STARTS_WITHIN):
+            raise NotChecked(f"the check's own web server did not start: {game.output}", broken=True)
+        yield f"http://localhost:{game.output.split()[0]}", game
 
 
 def test_second_run_works(first, work, lab, topic):

@@ -53,6 +53,10 @@ class Work:
         """Where the programs of this service run; None for plain processes of this machine."""
         return self.sandbox or self.cluster.box(service)
 
+    def in_container(self, program: Program) -> bool:
+        """Whether a program runs in a container, where this machine sees neither its processes nor its ports."""
+        return self.sandbox is None and self.cluster.box(program.service) is not None
+
     # programs
 
     def ensure_running(self, labs: Sequence[Lab]) -> list[str]:

@@ -13,6 +13,7 @@ from swordlab.labs import Lab, Program
 from swordlab.work import Work, family
 
 STARTS_WITHIN = 25.0  # seconds
+ENDED_WITHIN = 0.1  # seconds
 
 
 def require_serving(work: Work, lab: Lab, program: Program, port_variable: str) -> None:
@@ -24,11 +25,14 @@ def require_serving(work: Work, lab: Lab, program: Program, port_variable: str) 
     if has_ended(work, program) and not work.started_by_hand(lab, program):
         cause = trouble.cause_of(work, lab, program.name)
         if "listens on the port" in cause:
-            cause = f"port {port} is taken by {holder_of(port)}: stop that program"
+            holder = f"another program in {program.service}" if work.in_container(program) else holder_of(port)
+            cause = f"port {port} is taken by {holder}: stop that program"
         raise _not_serving(program, port, "it ended", cause)
     if not listens(port):
         cause = trouble.cause_of(work, lab, program.name) or elsewhere(work, program)
         raise _not_serving(program, port, "it runs, but does not listen there", cause)
+    if work.in_container(program):  # its port is published for that container alone
+        return
     owners = own_processes(work, program) | {process.pid for process in work.started_by_hand(lab, program)}
     if not listening().get(port, set()) & owners:
         raise NotChecked(
@@ -44,10 +48,21 @@ def _not_serving(program: Program, port: int, found: str, cause: str) -> CheckFa
 
 
 def listens(port: int) -> bool:
-    """Whether something takes connections on a loopback port."""
+    """Whether something takes connections on a loopback port and waits for a request.
+
+    Docker itself takes those of a published port, and ends them at once where nothing in the container listens.
+    """
     with closing(socket.socket()) as probe:
         probe.settimeout(1)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+        if probe.connect_ex(("127.0.0.1", port)):
+            return False
+        probe.settimeout(ENDED_WITHIN)
+        try:
+            return bool(probe.recv(1))
+        except TimeoutError:
+            return True
+        except OSError:
+            return False
 
 
 def has_ended(work: Work, program: Program) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from swordlab.cluster.supervisor import ProgramInfo
 from swordlab.grading.verdict import CheckFailed
 from swordlab.labs import Lab
-from swordlab.places import read_toml
+from swordlab.places import CHECKOUT, MOUNT, read_toml
 from swordlab.work import Finished, Work
 
 GAP = re.compile(r"\bTODO[ _](\d+)")
@@ -38,6 +38,7 @@ def causes() -> list[dict[str, str]]:
 
 def _place(text: str, folder: Path | None) -> str:
     """The last line of the student's own files in a traceback."""
+    text = text.replace(f'"{MOUNT}/', f'"{CHECKOUT}/')  # as a container names the files
     places = [
         (Path(match["file"]), match["line"])
         for match in PLACE.finditer(text)

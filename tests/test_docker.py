@@ -1,0 +1,256 @@
+"""The cluster on Docker, started once: by hand as in the report, then with RUNTIME=docker.
+
+Without Docker these tests are skipped; where SWORDLAB_CI is set (.ci/run) that is a failure.
+"""
+
+import contextlib
+import os
+import re
+import subprocess
+import time
+
+import pytest
+from conftest import free_ports, swordlab
+
+from swordlab import endpoints, labs
+from swordlab.cluster import docker
+from swordlab.cluster.local import COMPOSE_FILE
+from swordlab.errors import LabError
+from swordlab.grading import variants
+from swordlab.places import CHECKOUT
+
+BLOCK = re.compile(r"^```\w*\n(.*?)^```", re.M | re.S)
+BY_HAND = [
+    line
+    for block in BLOCK.findall((CHECKOUT / "docs" / "docker.md").read_text())
+    for line in block.splitlines()
+    if line.startswith(("docker-compose exec", "bash "))
+]
+"""The command lines of the report, as docs/docker.md has them."""
+GOES_ON = ("flask run", "spark-submit", "kafkacat -C")
+TOOLS = ("kafkacat ", "hadoop ", "hive ", "presto ", "curl ")
+TYPED = {"hive": "show tables;\n", "presto --server": "show tables;\n"}
+"""What is typed where a command line waits for more."""
+
+
+@pytest.fixture(scope="module")
+def environ(tmp_path_factory):
+    """The variables of this cluster: ports, state folder and project of its own."""
+    try:
+        docker.require()
+    except LabError as error:
+        if os.environ.get("SWORDLAB_CI"):
+            pytest.fail(f"Docker is needed here: {error}")
+        pytest.skip(f"Docker's part is skipped: {error.message}")
+    ports = dict(zip(endpoints.PORTS, map(str, free_ports(len(endpoints.PORTS)))))
+    state = tmp_path_factory.mktemp("docker") / "state"
+    own = {"SWORDLAB_STATE": str(state), "COMPOSE_PROJECT_NAME": "swordlab-test", "RUNTIME": "docker"}
+    before = dict(os.environ)
+    os.environ.update(ports | own)
+    yield ports | own
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.fixture(scope="module")
+def image(environ):
+    """The image, built from the checkout as it is."""
+    done = subprocess.run(
+        ["docker", "build", "-t", docker.IMAGE, CHECKOUT], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+
+
+# pytest-docker's settings
+
+
+@pytest.fixture(scope="session")
+def docker_compose_command():
+    return " ".join(docker.compose_command())
+
+
+@pytest.fixture(scope="session")
+def docker_compose_file():
+    return str(COMPOSE_FILE)
+
+
+@pytest.fixture(scope="session")
+def docker_compose_project_name():
+    return "swordlab-test"
+
+
+@pytest.fixture(scope="session")
+def docker_setup():
+    return ["down --volumes --timeout 10", "up --detach --no-build"]
+
+
+@pytest.fixture(scope="module")
+def services(environ, image, request):
+    """Every service, started by pytest-docker with the report's command."""
+    return request.getfixturevalue("docker_services")
+
+
+def typed(line, environ, text="", seconds=120):
+    """Run a command line as if it were typed in the project's folder; the report's ports become this cluster's."""
+    for name, port in endpoints.PORTS.items():
+        line = re.sub(rf"(?<=:){port}\b", environ[name], line)
+    if line.startswith("docker-compose exec"):
+        line = " ".join(docker.compose_command()) + line.replace("docker-compose exec", " exec -T", 1)
+    return subprocess.run(
+        ["timeout", str(seconds), "bash", "-c", line],
+        cwd=CHECKOUT,
+        env=os.environ | environ | {"FLASK_URL": f"http://localhost:{environ['FLASK_PORT']}"},
+        input=text,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def inside(service, command):
+    return docker.docker("exec", container(service).id, "sh", "-c", command)
+
+
+def container(service):
+    return next(each for each in docker.DockerCluster(docker.State.current()).containers() if each.service == service)
+
+
+def test_up_returned_when_presto_answered(services, environ):
+    answer = typed(f"curl -sf http://localhost:{environ['PRESTO_PORT']}/v1/info", environ)
+    assert '"starting":false' in answer.stdout
+
+
+def test_containers_have_no_root_no_rights_and_limits(services):
+    limits = 0
+    for name in endpoints.HOSTS:
+        found = container(name).found
+        limits += found["HostConfig"]["Memory"]
+        assert found["HostConfig"]["ReadonlyRootfs"] and found["HostConfig"]["CapDrop"] == ["ALL"]
+        assert found["HostConfig"]["LogConfig"]["Config"]["max-size"]
+        bindings = [each for ports in found["HostConfig"]["PortBindings"].values() for each in ports]
+        assert {each["HostIp"] for each in bindings} <= {"127.0.0.1"}
+        assert inside(name, "id -u").strip() == "1000"
+    assert 0 < limits <= 4 * 2**30
+
+
+def test_the_image_is_small(image):
+    assert int(docker.docker("image", "inspect", "--format", "{{.Size}}", docker.IMAGE)) <= 2_000_000_000
+
+
+def test_the_reports_command_lines_work(services, environ):
+    """In the order of the report; what goes on runs beside the others and is ended at last."""
+    assert len(BY_HAND) >= 10
+    with contextlib.ExitStack() as stack:
+        for line in BY_HAND:
+            if any(word in line for word in GOES_ON):
+                stack.enter_context(going_on(line, environ))
+            else:
+                text = next((text for end, text in TYPED.items() if end in line), "")
+                done = typed(line, environ, text)
+                assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+    for service in ("mids", "spark"):
+        docker.docker("restart", "--time", "1", container(service).id)
+
+
+@contextlib.contextmanager
+def going_on(line, environ):
+    """Start a line, wait until it shows that it works; the program in the container outlives the end of the line."""
+    word = next(word for word in GOES_ON if word in line)
+    shows = {"flask run": f"Running on http://127.0.0.1:{environ['FLASK_PORT']}", "spark-submit": "", "kafkacat -C": ""}
+    for name, port in endpoints.PORTS.items():
+        line = re.sub(rf"(?<=:){port}\b", environ[name], line)
+    line = " ".join(docker.compose_command()) + line.replace("docker-compose exec", " exec -T", 1)
+    log = CHECKOUT / ".swordlab" / "typed.log"
+    with log.open("wb") as output:
+        running = subprocess.Popen(["bash", "-c", f"exec {line}"], cwd=CHECKOUT, stdout=output, stderr=output)
+        try:
+            deadline = time.monotonic() + 60
+            while shows[word] not in log.read_text():
+                assert time.monotonic() < deadline and running.poll() is None, f"{line}\n{log.read_text()}"
+                time.sleep(0.2)
+            yield
+            assert running.poll() is None, f"{line}\n{log.read_text()}"
+        finally:
+            running.kill()
+            running.wait()
+
+
+def test_the_demo_prints_the_reports_figures(services, environ):
+    done = swordlab("demo", environ=environ)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "All figures are the report's." in done.stdout
+
+
+def lines_of(lesson):
+    """The command lines of a lesson that use the report's tools."""
+    return [line for block in BLOCK.findall(lesson) for line in block.splitlines() if line.startswith(TOOLS)]
+
+
+@pytest.mark.parametrize("lab", labs.all_labs().values(), ids=lambda lab: lab.folder)
+def test_the_lessons_command_lines_work(services, environ, lab):
+    folder = docker.mounted(labs.SOLUTIONS / lab.folder)
+    for line in lines_of((labs.LABS / lab.folder / "README.md").read_text()):
+        for name, port in endpoints.PORTS.items():
+            line = re.sub(rf"(?<=:){port}\b", environ[name], line)
+        goes_on = "kafkacat -C" in line and " -e" not in line
+        command = ["docker", "exec", "-i", "-w", str(folder), container("mids").id]
+        variables = [f"{name}={value}" for name, value in endpoints.environment(environ).items() if name != "BIND"]
+        run = [*command, "env", *variables, "timeout", "5" if goes_on else "100", "bash", "-c", line]
+        done = subprocess.run(run, input="", capture_output=True, text=True, check=False)
+        assert done.returncode == (124 if goes_on else 0), f"{line}\n{done.stdout}{done.stderr}"
+
+
+def test_every_solution_passes(services, environ):
+    done = swordlab("check", "--tree", "solutions", environ=environ, timeout=900)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+MUTANTS = [next(each for each in variants.read(labs.lab(number)) if each.verdict == "fail") for number in (2, 3, 6)]
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda each: f"{each.lab.number}-{each.name}")
+def test_a_mutant_fails(services, environ, mutant):
+    tree = mutant.write(CHECKOUT / ".swordlab" / "test-docker-mutant")
+    done = swordlab("check", mutant.lab.number, "--tree", tree, environ=environ)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert re.search(mutant.cause, done.stdout, re.S), done.stdout
+
+
+def test_an_extra_authority_is_trusted_in_the_image(tmp_path, environ):
+    """The layers of the Dockerfile that take extra certificates, with one made for this test."""
+    key = tmp_path / "key.pem"
+    crt = tmp_path / "test-docker.crt"
+    subject = ["-subj", "/CN=Swordlab test authority"]
+    make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *subject]
+    subprocess.run([*make, "-keyout", key, "-out", crt], check=True, capture_output=True)
+    target = CHECKOUT / "docker" / "ca-certificates" / crt.name
+    try:
+        target.write_bytes(crt.read_bytes())
+        build = ["docker", "build", "--target", "system", "-q", "-t", "swordlab-test-ca", CHECKOUT]
+        subprocess.run(build, check=True, capture_output=True)
+        trusted = (
+            f"openssl verify -CAfile /etc/ssl/certs/ca-certificates.crt /usr/local/share/ca-certificates/{crt.name}"
+        )
+        java = "keytool -list -cacerts -storepass changeit 2>/dev/null | grep -c test-docker"
+        done = docker.docker("run", "--rm", "swordlab-test-ca", "sh", "-c", f"{trusted} && {java}")
+        assert "OK" in done
+    finally:
+        target.unlink(missing_ok=True)
+        subprocess.run(["docker", "rmi", "swordlab-test-ca"], check=False, capture_output=True)
+
+
+def test_down_is_quick_and_clean_and_data_outlives_it(services, environ):
+    ids = {name: container(name).id for name in ("kafka", "cloudera", "presto")}
+    for name, each in ids.items():
+        began = time.monotonic()
+        docker.docker("stop", "--time", "10", each)
+        status = int(docker.docker("inspect", "--format", "{{.State.ExitCode}}", each))
+        assert status in (0, 143) and time.monotonic() - began < 10, f"{name}: status {status}"
+    assert swordlab("down", environ=environ).returncode == 0
+    assert swordlab("up", environ=environ).returncode == 0
+    done = typed(
+        "docker-compose exec presto presto --server presto:8080 --catalog hive --schema default "
+        "--execute 'select count(*) from sword_purchases'", environ
+    )  # fmt: skip
+    assert int(done.stdout.strip().strip('"')) >= 100, done.stdout + done.stderr
+    assert swordlab("down", environ=environ).returncode == 0
