@@ -79,10 +79,8 @@ class Work:
         if any(before.get(name) != program for name, program in wanted.items()):
             supervisor.define(before | wanted)
         for name in wanted:
-            if before.get(name) != wanted[name]:
+            if before.get(name) != wanted[name] or info[name].state == "STOPPED":
                 supervisor.clear_log(name)
-                supervisor.start(name)
-            elif info[name].state == "STOPPED":
                 supervisor.start(name)
         return notes
 

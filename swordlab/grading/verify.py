@@ -108,6 +108,7 @@ class Judge:
         """The checks say of each what they must; one of which they do not is judged again, alone."""
         order = [*self.lab.points]
         last = max((each.check for each in group if each.check), key=order.index, default="")
+        Work(cluster.current(), SOLUTIONS).stop([self.lab])  # before the files of the last case go
         found = self.check(variants.write(group, self.folder / "variant"), last)
         wrong = [(each, text) for each in group if (text := each.wrong(found))]
         if len(group) > 1:
