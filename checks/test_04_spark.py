@@ -178,8 +178,12 @@ def why_not(streams, table):
     with suppress(CheckFailed):
         if streams.rows.of(other, hosts):
             return f"they are in {other.folder}: the paths or the filters are swapped, or a filter lets them through"
-    causes = [trouble.cause_of(streams.work, streams.lab, program.name) for program in streams.lab.programs]
     ended = [program.name for program in streams.lab.programs if programs.has_ended(streams.work, program)]
+    causes = [
+        trouble.cause_of(streams.work, streams.lab, program.name)
+        for program in streams.lab.programs
+        if not ended_quietly(streams, program)
+    ]
     if any(causes):
         return "; ".join(filter(None, causes))
     if any(WAIT_BETWEEN.search(text) for text in sources(streams)):
@@ -189,6 +193,13 @@ def why_not(streams, table):
     if not streams.files.data_files(table.folder):
         return f"no file is in {table.folder}: another path or topic, a filter that lets nothing through, or no start()"
     return "the stream reads another topic, its filter lets nothing through, or the schema does not find the keys"
+
+
+def ended_quietly(streams, program):
+    """Whether a program ended with status 0 and said nothing of why."""
+    info = trouble.info_of(streams.work, program.name)
+    said = trouble.cause_in(trouble.log_of(streams.work, program.name))
+    return bool(info and info.gave_up and info.exit_status == 0 and not said)
 
 
 def sources(streams):
