@@ -25,7 +25,7 @@ from swordlab import endpoints
 from swordlab.cluster import compose
 from swordlab.cluster.compose import Service
 from swordlab.cluster.local import LIKELY_CAUSES, LOG_LINES, STACK_FRAME, is_free, port_taken
-from swordlab.cluster.runtime import Cluster, Report, Row, health_of
+from swordlab.cluster.runtime import READY_WITHIN, Cluster, Report, Row, health_of
 from swordlab.engines import ENGINES
 from swordlab.errors import LabError, UsageError
 from swordlab.places import CHECKOUT, MOUNT
@@ -35,7 +35,7 @@ PROJECT, SERVICE = "com.docker.compose.project", "com.docker.compose.service"
 """The labels by which compose knows its containers."""
 OLDEST_COMPOSE = (1, 29)
 MEMORY_NEEDED = 3.0  # GiB, for Docker; the containers' limits add up to 4
-READY_WITHIN = 300.0  # seconds: engines start without the class-data archives that local processes have
+SLOWER = 2.0  # times the patience with local processes, which start with class-data archives
 STOP_SECONDS = 10  # then Docker kills a container
 POLL = 0.5  # seconds
 TRIES = 2  # starts of a container whose engine ends again and again
@@ -164,7 +164,7 @@ class DockerCluster(Cluster):
             self._check_ports(services)
             self.remember(file)
             self._build(report)
-            self._start(services, report, ready_within)
+            self._start(services, report, ready_within * SLOWER)
             self.supervisor.define(self.supervisor.programs())
             self.supervisor.ensure_running()
 
