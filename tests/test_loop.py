@@ -37,12 +37,17 @@ class Course:
         (folder / ".swordlab").mkdir()
         (folder / ".swordlab" / "venv").symlink_to(sys.prefix)
         self.game = folder / "labs" / "02-flask" / "game_api.py"
+        # the environment is the original's and would find the original's swordlab first
+        self.environ = os.environ | {"PYTHONPATH": str(folder)}
+        where = self.run(self.program[0], "-c", "from swordlab.places import CHECKOUT; print(CHECKOUT)").stdout.strip()
+        assert where == str(folder.resolve()), "nothing may be typed into the original"
 
     def run(self, *words, timeout=600):
         """One command; output and errors together, status apart."""
         done = subprocess.run(
             words,
             cwd=self.folder,
+            env=self.environ,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -82,13 +87,13 @@ def course(tmp_path_factory, cluster):
 def test_make_alone_lists_the_loop(course):
     listed = course.make().stdout
     for command in (
-        "lab-%",
-        "check-%",
-        "hint-%",
-        "watch-%",
-        "reset-%",
-        "solution-%",
-        "catch-up-%",
+        "lab-N",
+        "check-N",
+        "hint-N",
+        "watch-N",
+        "reset-N",
+        "solution-N",
+        "catch-up-N",
         "progress",
         "check",
     ):
@@ -124,7 +129,12 @@ def test_watch_checks_again_whenever_a_file_is_saved(course, tmp_path):
     starter, printed = course.game.read_text("utf-8"), tmp_path / "printed"
     with printed.open("w") as output:
         watching = subprocess.Popen(
-            [*course.program, "watch", "2"], cwd=course.folder, stdout=output, stderr=output, start_new_session=True
+            [*course.program, "watch", "2"],
+            cwd=course.folder,
+            env=course.environ,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
         )
 
     def times():
@@ -159,7 +169,12 @@ def test_solution_asks_first(course):
     assert nobody.returncode == 1 and "YES=1" in nobody.stdout
     mine, terminal = pty.openpty()
     asked = subprocess.Popen(
-        [*course.program, "solution", "2"], cwd=course.folder, stdin=terminal, stdout=subprocess.PIPE, text=True
+        [*course.program, "solution", "2"],
+        cwd=course.folder,
+        env=course.environ,
+        stdin=terminal,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     os.write(mine, b"n\n")
     said, _ = asked.communicate(timeout=60)
