@@ -107,6 +107,8 @@ class Presto(Engine):
         return folder.parent
 
     def probe(self) -> None:
-        """The server has loaded its catalogs."""
+        """The server has loaded its catalogs, and knows a worker that may run a query: itself."""
         if self.get_json(self.port("PRESTO_PORT"), "/v1/info")["starting"]:
             raise NotReady("loading its catalogs")
+        if not self.get_json(self.port("PRESTO_PORT"), "/v1/cluster")["activeWorkers"]:
+            raise NotReady("its worker has not announced itself yet")
