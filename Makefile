@@ -7,7 +7,7 @@ OUT    ?= grades
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-test fetch demo up down status logs shell clean doctor progress check \
-        verify grade grade-class gradescope test lint bench lock
+        verify grade grade-class gradescope test test-long lint bench lock
 
 help: ## this list
 	@awk -F ':.*## ' '/^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z%-]+:.*## / {sub("%", "N", $$1); printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -91,6 +91,9 @@ gradescope: setup ## the zip of a Gradescope autograder
 ##@ For maintainers
 test: lint ## lint, types, and the tests on the real engines
 	@$(VENV)/python -m pytest
+
+test-long: lint ## what takes long: random kills, a class graded, Docker
+	@$(VENV)/python -m pytest -m long
 
 lint: setup-test ## ruff and mypy
 	@$(VENV)/ruff check swordlab checks tests bench

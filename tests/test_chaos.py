@@ -30,7 +30,7 @@ from swordlab.engines import engine, unready
 from swordlab.grading.live import Game, Presto, Topic
 from swordlab.grading.rows import GUILD_JOINS, SWORD_PURCHASES, TABLES
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
 
 ENGINE_KILLS = ["kafka", "namenode", "datanode", "metastore", "hiveserver2", "presto"] * 2
 DRIVERS = ["write_guild_stream", "write_swords_stream"]
