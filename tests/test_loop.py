@@ -288,6 +288,7 @@ def test_an_eleventh_lab_needs_its_three_folders_alone(small):
     assert small.make("solution-11", "YES=1").returncode == 0
     assert small.swordlab("check", "11").returncode == 0
     assert re.search(r"^ +11  Say hello +1 of 1  pass", small.make("progress").stdout, re.M)
+    assert small.make("reset-11").returncode == 0
     verified = small.make("verify", "LAB=11")
     assert verified.returncode == 0, verified.stdout
     assert "3 of 3 as they must be" in verified.stdout

@@ -93,8 +93,10 @@ class Judge:
         return run.check(self.lab, work, seed=run.new_seed(), last=last)
 
     def prepare(self) -> None:
-        """Let the earlier labs' solutions leave behind what this lab stands on."""
+        """Let the earlier labs' solutions leave behind what this lab stands on, and nothing else do."""
         work = Work(cluster.current(), SOLUTIONS)
+        for kind in {kind for earlier in needed(self.lab) for kind in earlier.makes}:
+            state.remove(work, kind)
         work.ensure_running([earlier for earlier in needed(self.lab) if not earlier.compose])
         for earlier in needed(self.lab):
             for step in earlier.steps:
