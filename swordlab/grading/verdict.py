@@ -52,7 +52,7 @@ def require(
 ) -> None:
     """Go on when the condition holds; otherwise CheckFailed with values cut around their difference."""
     if not condition:
-        shown, seen = cut(str(expected), str(found))
+        shown, seen = cut(str(expected), str(found).strip() or "nothing")
         raise CheckFailed(shown, seen, where, cause, next)
 
 
