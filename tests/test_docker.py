@@ -19,6 +19,7 @@ from swordlab.errors import LabError
 from swordlab.grading import variants
 from swordlab.places import CHECKOUT, State
 
+pytestmark = pytest.mark.long
 BLOCK = re.compile(r"^```\w*\n(.*?)^```", re.M | re.S)
 BY_HAND = [
     line
