@@ -16,7 +16,7 @@ from swordlab.grading.results import FAIL
 from swordlab.labs import SOLUTIONS, all_labs
 from swordlab.work import Work
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
 LABS = all_labs()
 PATIENCE = 10.0  # seconds for a step that never ends; students wait longer
 
