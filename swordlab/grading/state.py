@@ -8,7 +8,7 @@ from kafka.errors import UnknownTopicOrPartitionError
 from swordlab import endpoints
 from swordlab.errors import LabError
 from swordlab.grading.live import Files, Hive
-from swordlab.grading.rows import TABLES
+from swordlab.grading.rows import DATABASE, TABLES
 from swordlab.grading.verdict import wait_for
 from swordlab.labs import all_labs
 from swordlab.work import Work
@@ -27,7 +27,9 @@ def begin_clean(work: Work) -> None:
 def remove(work: Work, kind: str) -> None:
     """Remove what a lab makes: its topics, files or tables (lab.toml, makes)."""
     if kind == "tables":
-        drop_tables(table.name for table in TABLES)
+        for (database,) in Hive().rows("show databases"):
+            if database != DATABASE:  # the checks' own
+                drop_tables([table.name for table in TABLES], database)
         return
     stop_programs(work)
     if kind == "files":
