@@ -30,7 +30,7 @@ PYTHON = {
     "calls os._exit(0)": "import os\nos._exit(0)\n",
 }
 BASH = {
-    "a syntax error": "for ((user = 1; user <= 50; user++); do\n",
+    "a syntax error": "for user in {1..50}; do\n    echo $user\n",
     "prints a gigabyte": "head -c 1000000000 /dev/zero | tr '\\0' x\n",
     "never ends": "sleep 100000\n",
     "ends at once": "exit 0\n",
@@ -115,7 +115,7 @@ CASES = [
         "stream_events.sh",
         BASH,
         {
-            "a syntax error": "syntax error",
+            "a syntax error": "a syntax error in line 3: unexpected end of file",
             "ends at once": "no request is sent with a host of this provider",
             "forks and ends": "no request is sent with a host of this provider",
         },
