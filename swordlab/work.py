@@ -53,10 +53,6 @@ class Work:
         """Where the programs of this service run; None for plain processes of this machine."""
         return self.sandbox or self.cluster.box(service)
 
-    def in_container(self, program: Program) -> bool:
-        """Whether a program runs in a container, where this machine sees neither its processes nor its ports."""
-        return self.sandbox is None and self.cluster.box(program.service) is not None
-
     # programs
 
     def ensure_running(self, labs: Sequence[Lab]) -> list[str]:
@@ -88,7 +84,7 @@ class Work:
         """The supervised form of a lab's program; its version changes with its file, or a helper beside it."""
         folder = self.folder(lab).resolve()
         others = {name for other in lab.programs if other != program for name in lab.edits if names(other, name)}
-        environ = self.cluster.environment() | dict(program.environment)
+        environ = self.cluster.environment() | dict(program.environment) | {"SWORDLAB_PROGRAM": program.name}
         words, box = shlex.split(fill(program.command, environ)), self.box(program.service)
         return Supervised(
             program.name,

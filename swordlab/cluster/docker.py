@@ -43,6 +43,13 @@ FLOOD = 20_000_000  # bytes of a file that a program has written into a folder
 WITHOUT_DOCKER = "or leave RUNTIME=docker out: the lab runs without Docker too"
 INHERITED = {"PATH", "HOME", "SWORDLAB_STATE", "SWORDLAB_CACHE", "SWORDLAB_HOSTS", "FLASK_LOG"}
 """What a program in a container takes from the image, whatever it is on this machine."""
+LISTENER = """\
+import psutil, sys
+for found in psutil.net_connections("tcp"):
+    if found.status == psutil.CONN_LISTEN and found.laddr.port == int(sys.argv[1]) and found.pid:
+        print(psutil.Process(found.pid).environ().get("SWORDLAB_PROGRAM", ""))
+"""
+"""Run in a container: the mark of the program that listens on a port."""
 BUILD_CAUSES = (
     ("no space left on device", "the disk is full", "make room: docker system df shows what Docker takes"),
     (
@@ -145,6 +152,10 @@ class Container:
                     and (file := tar.extractfile(member))
                 ):
                     (folder / name).write_bytes(file.read())
+
+    def program_on(self, port: int) -> str:
+        """The supervised program that listens on a port of the container; empty where none of those does."""
+        return docker("exec", self.id, "python", "-P", "-c", LISTENER, str(port)).strip()
 
     def shell(self) -> list[str]:
         """A shell in the container."""

@@ -6,6 +6,7 @@ from contextlib import closing
 import psutil
 
 from swordlab import endpoints
+from swordlab.cluster.docker import Container
 from swordlab.cluster.local import holder_of
 from swordlab.grading import trouble
 from swordlab.grading.verdict import CheckFailed, NotChecked, wait_for
@@ -25,13 +26,20 @@ def require_serving(work: Work, lab: Lab, program: Program, port_variable: str) 
     if has_ended(work, program) and not work.started_by_hand(lab, program):
         cause = trouble.cause_of(work, lab, program.name)
         if "listens on the port" in cause:
-            holder = f"another program in {program.service}" if work.in_container(program) else holder_of(port)
+            contained = isinstance(work.box(program.service), Container)
+            holder = f"another program in {program.service}" if contained else holder_of(port)
             cause = f"port {port} is taken by {holder}: stop that program"
         raise _not_serving(program, port, "it ended", cause)
     if not listens(port):
         cause = trouble.cause_of(work, lab, program.name) or elsewhere(work, program)
         raise _not_serving(program, port, "it runs, but does not listen there", cause)
-    if work.in_container(program):  # its port is published for that container alone
+    box = work.box(program.service)
+    if isinstance(box, Container):
+        if box.program_on(port) != program.name:
+            raise NotChecked(
+                f"port {port} is answered by another program in {program.service} than the supervised {program.name}",
+                f"end the one that you started by hand, then make check-{lab.number}",
+            )
         return
     owners = own_processes(work, program) | {process.pid for process in work.started_by_hand(lab, program)}
     if not listening().get(port, set()) & owners:
