@@ -1,13 +1,15 @@
 """The cluster on Docker, started once: by hand as in the report, then with RUNTIME=docker.
 
-Without Docker these tests are skipped; where SWORDLAB_CI is set (.ci/run) that is a failure.
+Without Docker these tests are skipped; where SWORDLAB_CI is set that is a failure.
 """
 
 import contextlib
 import os
 import re
+import shutil
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 from conftest import free_ports, swordlab
@@ -170,7 +172,7 @@ def going_on(line, environ):
     for name, port in endpoints.PORTS.items():
         line = re.sub(rf"(?<=:){port}\b", environ[name], line)
     line = " ".join(docker.compose_command()) + line.replace("docker-compose exec", " exec -T", 1)
-    log = CHECKOUT / ".swordlab" / "typed.log"
+    log = Path(environ["SWORDLAB_STATE"]).with_name("typed.log")
     with log.open("wb") as output:
         running = subprocess.Popen(["bash", "-c", f"exec {line}"], cwd=CHECKOUT, stdout=output, stderr=output)
         try:
@@ -224,8 +226,9 @@ MUTANTS = [
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda each: f"{each.lab.number}-{each.name}")
 def test_a_mutant_fails(services, environ, mutant):
-    tree = variants.write([mutant], CHECKOUT / ".swordlab" / "test-docker-mutant")
+    tree = variants.write([mutant], CHECKOUT / ".swordlab" / "test-docker-mutant")  # where the containers see it
     done = swordlab("check", mutant.lab.number, "--tree", tree, environ=environ)
+    shutil.rmtree(tree)
     assert done.returncode == 1, done.stdout + done.stderr
     assert re.search(mutant.cause, done.stdout, re.S), done.stdout
 
