@@ -365,6 +365,8 @@ def listed(columns):
 def difference(found, wanted):
     """In what the columns differ."""
     names, wanted_names = [name for name, _ in found], [name for name, _ in wanted]
+    if twice := [name for name in wanted_names if names.count(name) > 1]:
+        return f"two columns have the same name: {', '.join(twice)}"
     if names == wanted_names:
         wrong = [f"{name} is {kind}" for (name, kind), (_, right) in zip(found, wanted, strict=True) if kind != right]
         return f"a type is another: {', '.join(wrong)}"
