@@ -14,6 +14,7 @@ import sys
 from xml.etree import ElementTree
 
 import pytest
+from conftest import swordlab
 
 from swordlab.grading.verdict import wait_for
 from swordlab.labs import SOLUTIONS
@@ -81,6 +82,7 @@ def course(tmp_path_factory, cluster):
     cluster.supervisor.forget(
         [program.name for program in cluster.supervisor.programs().values() if "engine" not in program.command[:2]]
     )
+    assert swordlab("up").returncode == 0  # the engines were the copy's: defined by the original, they start anew
 
 
 def test_make_alone_lists_the_loop(course):
