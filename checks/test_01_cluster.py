@@ -40,8 +40,7 @@ WAITS_FOR = {"mids": ["kafka"], "spark": ["kafka", "cloudera"]}
 def cluster(work, lab):
     """The cluster, started from the student's file."""
     file = work.folder(lab) / COMPOSE
-    if missing := trouble.missing_file(work, lab):
-        raise CheckFailed(f"a {COMPOSE}", missing, str(work.folder(lab)), missing, f"make reset-{lab.number}")
+    trouble.require_files(work, lab, expected=f"a {COMPOSE}")
     try:
         work.cluster.up(file, ready_within=STARTS_WITHIN)
     except LabError as error:

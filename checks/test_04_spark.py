@@ -80,11 +80,11 @@ class Streams:
 
     def hopeless(self):
         """Whether all that was sent has been read without landing, or no program is left to read it."""
-        alive = [program for program in self.lab.programs if self.is_alive(program)]
         done = [self.batches(path) for path in self.active_checkpoints()]
         end = self.topic.end()
         if any(not has_read(past, end) for past in done) or not self.missing():
             return False
+        alive = [program for program in self.lab.programs if self.is_alive(program)]
         return len(done) >= len(alive) and len(done) == len(self.new_checkpoints())
 
     def is_alive(self, program):
@@ -93,15 +93,7 @@ class Streams:
 
     def new_checkpoints(self):
         """The checkpoints that are in use or were made since the check began."""
-        since = self.began * 1000
-        return [
-            path
-            for path in checkpoints(self.files)
-            if any(
-                entry["modificationTime"] >= since
-                for entry in [*self.files.entries(path), *self.files.entries(f"{path}/commits")]
-            )
-        ]
+        return [path for path in checkpoints(self.files) if self.is_new(path) or self.is_new(f"{path}/commits")]
 
     def began_late(self):
         """Whether a stream begins where the topic ended when it started, so that it has not seen what came before."""
@@ -113,12 +105,11 @@ class Streams:
 
     def active_checkpoints(self):
         """The checkpoints in which a batch was committed since the check began."""
-        since = self.began * 1000
-        return [
-            path
-            for path in checkpoints(self.files)
-            if any(entry["modificationTime"] >= since for entry in self.files.entries(f"{path}/commits"))
-        ]
+        return [path for path in checkpoints(self.files) if self.is_new(f"{path}/commits")]
+
+    def is_new(self, folder):
+        """Whether something in this folder was written since the check began."""
+        return any(entry["modificationTime"] >= self.began * 1000 for entry in self.files.entries(folder))
 
     def batches(self, path):
         """The committed batches of a checkpoint."""
@@ -148,8 +139,7 @@ def not_parquet(path, error):
 @pytest.fixture(scope="session")
 def streams(work, lab, topic, files, rng):
     """Both streams, after a wave of events: on return all rows have landed, or it is known that some do not."""
-    if missing := trouble.missing_file(work, lab):
-        raise CheckFailed("two programs to run", missing, str(work.folder(lab)), missing, f"make reset-{lab.number}")
+    trouble.require_files(work, lab, expected="two programs to run")
     topic.partitions()
     streams = Streams(work, lab, topic, files, rng)
     streams.others = probes.others(rng)
@@ -218,7 +208,7 @@ def require_landed(streams, table, keys):
         expected=f"{len(streams.sent[table])} rows of the probes' hosts in {table.folder}",
         found="none",
         where=f"Presto over {table.folder}",
-        cause=why_not(streams, table),
+        cause=lambda: why_not(streams, table),
         next=f"make logs SERVICE={name}",
     )
     by_host = {row["host"]: row for row in rows}
@@ -313,18 +303,23 @@ def test_equal_events_all_land(streams):
         )
 
 
+def require_new_files(streams, table):
+    """The data files that were written since the check began."""
+    found = list(streams.new_files(table))
+    require(
+        found,
+        expected=f"new files in {table.folder}",
+        found="none",
+        where=table.folder,
+        cause=lambda: why_not(streams, table),
+    )
+    return found
+
+
 def test_files_are_snappy_parquet(streams):
     """The files are parquet, compressed with snappy."""
     for table in TABLES:
-        found = list(streams.new_files(table))
-        require(
-            found,
-            expected=f"new files in {table.folder}",
-            found="none",
-            where=table.folder,
-            cause=why_not(streams, table),
-        )
-        for path, footer in found:
+        for path, footer in require_new_files(streams, table):
             codecs = ", ".join(footer.codecs) or "snappy"
             require(
                 codecs == "snappy",
@@ -338,15 +333,7 @@ def test_files_are_snappy_parquet(streams):
 def test_columns_have_names_types_and_order(streams):
     """The columns have the report's names, types and order."""
     for table in TABLES:
-        found = list(streams.new_files(table))
-        require(
-            found,
-            expected=f"new files in {table.folder}",
-            found="none",
-            where=table.folder,
-            cause=why_not(streams, table),
-        )
-        for path, footer in found:
+        for path, footer in require_new_files(streams, table):
             columns = [(name.lower(), kind) for name, kind in footer.columns]
             require(
                 columns == list(table.columns.items()),
@@ -479,13 +466,17 @@ class Trickle:
 def test_each_stream_has_its_own_checkpoint(streams):
     """Each stream keeps its own checkpoint."""
     found = streams.active_checkpoints()
-    causes = "; ".join(trouble.cause_of(streams.work, streams.lab, program.name) for program in streams.lab.programs)
+
+    def cause(otherwise):
+        causes = (trouble.cause_of(streams.work, streams.lab, program.name) for program in streams.lab.programs)
+        return "; ".join(filter(None, causes)) or otherwise
+
     require(
         found,
         expected="a checkpoint in HDFS for each stream",
         found="none that is in use",
         where="HDFS, below /",
-        cause=causes.strip("; ") or "no checkpointLocation, or one on this machine's disk: a restart forgets it",
+        cause=lambda: cause("no checkpointLocation, or one on this machine's disk: a restart forgets it"),
     )
     running = [program.name for program in streams.lab.programs if streams.is_alive(program)]
     require(
@@ -493,8 +484,9 @@ def test_each_stream_has_its_own_checkpoint(streams):
         expected=f"a checkpoint in HDFS for each of {' and '.join(running)}",
         found=", ".join(found),
         where="HDFS, below /",
-        cause=causes.strip("; ")
-        or "the streams share one checkpoint, or one of them is on this machine's disk: a restart forgets it",
+        cause=lambda: cause(
+            "the streams share one checkpoint, or one of them is on this machine's disk: a restart forgets it"
+        ),
     )
     for table in TABLES:
         require(
@@ -502,7 +494,7 @@ def test_each_stream_has_its_own_checkpoint(streams):
             expected=f"a stream that writes {table.folder}",
             found="none",
             where=f"the checkpoints in use: {', '.join(found)}",
-            cause=why_not(streams, table),
+            cause=lambda table=table: why_not(streams, table),
         )
 
 
@@ -523,8 +515,9 @@ def test_restart_loses_and_doubles_nothing(streams):
             expected=f"{len(wanted)} hosts in {table.folder}",
             found=f"{len(lost)} of them are missing",
             where=f"Presto over {table.folder}, after kill -9 of the drivers",
-            cause=why_not(streams, table)
-            or "the stream begins anew at the topic's end: it has no checkpoint of its own",
+            cause=lambda table=table: (
+                why_not(streams, table) or "the stream begins anew at the topic's end: it has no checkpoint of its own"
+            ),
         )
         require(
             not doubled,

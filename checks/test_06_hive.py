@@ -126,8 +126,7 @@ def rows(work, lab, sent, files, hive):
 
 def run(work, lab):
     """Run the file; CheckFailed where Hive stops at a statement."""
-    if missing := trouble.missing_file(work, lab):
-        raise CheckFailed("statements for hive", missing, str(work.folder(lab)), missing, f"make reset-{lab.number}")
+    trouble.require_files(work, lab, expected="statements for hive")
     require_run(work.run(lab, lab.step("create_tables").command), "hive runs every statement of create_tables.hql")
 
 

@@ -11,7 +11,7 @@ import pytest
 from swordlab.grading import refusing, trouble
 from swordlab.grading.arrivals import ROUTES, play, require_game
 from swordlab.grading.probes import JOIN, PURCHASE, host
-from swordlab.grading.verdict import CheckFailed, NotChecked, fail, require, wait_for
+from swordlab.grading.verdict import NotChecked, fail, require, wait_for
 from swordlab.work import Finished, Running
 
 PROVIDERS = ("comcast.com", "att.com")
@@ -66,8 +66,7 @@ class Run:
 @pytest.fixture(scope="session")
 def first(work, lab, topic, rng):
     """The script's first run."""
-    if missing := trouble.missing_file(work, lab):
-        raise CheckFailed("a script to run", missing, str(work.folder(lab)), missing, f"make reset-{lab.number}")
+    trouble.require_files(work, lab, expected="a script to run")
     require_game(work, lab)
     play(topic, rng, host(rng))
     return one_run(work, lab, topic)

@@ -11,7 +11,7 @@ from swordlab.grading import trouble
 from swordlab.grading.arrivals import ROUTES, play, require_game
 from swordlab.grading.live import Message
 from swordlab.grading.probes import JOIN, PURCHASE, agent, host, others, purchase
-from swordlab.grading.verdict import CheckFailed, NotChecked, fail, require, wait_for
+from swordlab.grading.verdict import NotChecked, fail, require, wait_for
 from swordlab.work import Finished
 
 FOLLOW = "python follow_host.py"
@@ -61,8 +61,7 @@ class Followed:
 @pytest.fixture(scope="session")
 def game(work, lab, topic, rng):
     """The game, and a topic with more on it than one poll brings, some of it no event."""
-    if missing := trouble.missing_file(work, lab):
-        raise CheckFailed("a program to run", missing, str(work.folder(lab)), missing, f"make reset-{lab.number}")
+    trouble.require_files(work, lab, expected="a program to run")
     require_game(work, lab)
     began = time.time()
     play(topic, rng, host(rng))

@@ -23,7 +23,7 @@ from swordlab.grading.arrivals import require_arrived, require_tables, require_t
 from swordlab.grading.probes import SWORDS, host, join, purchase
 from swordlab.grading.rows import GUILD_JOINS, SWORD_PURCHASES, TABLES, Rows
 from swordlab.grading.sql import NoQuestion, ask
-from swordlab.grading.verdict import CheckFailed, fail, require
+from swordlab.grading.verdict import fail, require
 
 PLAYERS, MEMBERS, SOLD, BY_TYPE, REVENUE = FIGURES = (
     "players",
@@ -87,8 +87,7 @@ class Reports:
 @pytest.fixture(scope="session")
 def reports(work, lab, topic, files, hive, presto, rng):
     """Both reports."""
-    if missing := trouble.missing_file(work, lab):
-        raise CheckFailed("a program to run", missing, str(work.folder(lab)), missing, f"make reset-{lab.number}")
+    trouble.require_files(work, lab, expected="a program to run")
     topic.partitions()
     rows = Rows(hive=hive, files=files)
     require_tables(work, lab, presto)

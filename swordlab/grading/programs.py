@@ -19,8 +19,7 @@ ENDED_WITHIN = 0.1  # seconds
 
 def require_serving(work: Work, lab: Lab, program: Program, port_variable: str) -> None:
     """Return once the program listens on its port; CheckFailed when it ends or does not, or another one does."""
-    if missing := trouble.missing_file(work, lab):
-        raise CheckFailed("a program to run", missing, str(work.folder(lab)), missing, f"make reset-{lab.number}")
+    trouble.require_files(work, lab, expected="a program to run")
     port = int(endpoints.url(port_variable))
     wait_for(lambda: listens(port) or has_ended(work, program), STARTS_WITHIN)
     if has_ended(work, program) and not work.started_by_hand(lab, program):

@@ -87,6 +87,12 @@ def missing_file(work: Work, lab: Lab) -> str:
     return ""
 
 
+def require_files(work: Work, lab: Lab, *, expected: str) -> None:
+    """CheckFailed where a file that the student edits is missing, empty or not UTF-8."""
+    if missing := missing_file(work, lab):
+        raise CheckFailed(expected, missing, str(work.folder(lab)), missing, f"make reset-{lab.number}")
+
+
 def open_gaps(work: Work, lab: Lab) -> str:
     """The gaps of the starter that are still marked TODO, file by file; empty when none is."""
     found = []

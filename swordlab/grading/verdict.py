@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 Found = TypeVar("Found")
+Cause = str | Callable[[], str]
+"""The likely cause, or what finds it out: asked only where the check fails, since it may have to ask the engines."""
 
 POLL = 0.15  # seconds between two looks at a condition
 SHOWN = 220  # characters of a long value
@@ -48,15 +50,15 @@ class NotChecked(Exception):
 
 
 def require(
-    condition: object, *, expected: object, found: object, where: str = "", cause: str = "", next: str = ""
+    condition: object, *, expected: object, found: object, where: str = "", cause: Cause = "", next: str = ""
 ) -> None:
     """Go on when the condition holds; otherwise CheckFailed with values cut around their difference."""
     if not condition:
         shown, seen = cut(str(expected), str(found).strip() or "nothing")
-        raise CheckFailed(shown, seen, where, cause, next)
+        raise CheckFailed(shown, seen, where, cause if isinstance(cause, str) else cause(), next)
 
 
-def fail(*, expected: object, found: object, where: str = "", cause: str = "", next: str = "") -> None:
+def fail(*, expected: object, found: object, where: str = "", cause: Cause = "", next: str = "") -> None:
     """CheckFailed, whatever the condition."""
     require(False, expected=expected, found=found, where=where, cause=cause, next=next)
 
