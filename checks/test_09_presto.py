@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from prestodb.exceptions import PrestoQueryError
 
-from swordlab.grading.arrivals import require_arrived, require_tables, require_tables_true
+from swordlab.grading.arrivals import deliver, require_tables, require_tables_true
 from swordlab.grading.probes import GUILDS, host, join, purchase
 from swordlab.grading.rows import GUILD_JOINS, SWORD_PURCHASES, TABLES, Rows
 from swordlab.grading.sql import NoQuestion, ask
@@ -96,18 +96,8 @@ def moments(work, lab, topic, files, hive, presto, rng):
     rows = Rows(hive=hive, files=files)
     require_tables(work, lab, presto)
     before = moment(work, lab, presto, rows)
-    events = players(rng)
-    topic.send(*events)
-    counts = {
-        table: Counter(event["Host"] for event in events if event["event_type"] == table.event_type) for table in TABLES
-    }
-    require_arrived(
-        work,
-        lab,
-        lambda: all(Counter(r["host"] for r in rows.of(t, list(c))) == c for t, c in counts.items()),
-        "new events are not in the files, each once",
-    )
-    require_tables_true(presto, rows, {table: list(hosts) for table, hosts in counts.items()})
+    hosts = deliver(work, lab, topic, rows, players(rng))
+    require_tables_true(presto, rows, hosts)
     return Moments(before, moment(work, lab, presto, rows))
 
 

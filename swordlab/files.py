@@ -7,11 +7,11 @@ from pathlib import Path
 def write(path: Path, text: str) -> Path:
     """Write a file in one step: a reader, or a Ctrl-C, finds the old text or the new one, never half of it."""
     try:
-        if path.read_text() == text:
+        if path.read_text("utf-8") == text:
             return path
     except (OSError, ValueError):
         pass
     scratch = path.with_name(f"{path.name}.{os.getpid()}")
-    scratch.write_text(text)
+    scratch.write_text(text, "utf-8")
     scratch.replace(path)
     return path

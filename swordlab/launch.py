@@ -30,8 +30,8 @@ def run(name: str) -> NoReturn:
     os.environ["SWORDLAB_PROGRAM"] = name
     os.chdir(program.folder)
     end_with_parent()
-    if program.command[:2] == ("swordlab", "engine"):  # the same process: a second Python start is CPU time
-        start_engine(engines.engine(program.command[2], state))
+    if program.engine:  # the same process: a second Python start is CPU time
+        start_engine(engines.engine(program.engine, state))
     os.execvp(program.command[0], program.command)
 
 

@@ -193,21 +193,10 @@ def catch_up(number: int) -> int:
         if earlier.number < chosen.number:
             if earlier.number not in passed:
                 put(earlier, SOLUTIONS / earlier.folder)
-            run_work(work, earlier)
+            console.say(f"Lab {earlier.number}")
+            work.perform([earlier], lambda line: console.say(f"  {line}"))
     card(chosen)
     return 0
-
-
-def run_work(work: Work, chosen: Lab) -> None:
-    """Start a lab's programs and run its steps once. Raises LabError when a step fails."""
-    for note in work.ensure_running([chosen]):
-        console.say(f"  {note}")
-    for step in chosen.steps:
-        console.say(f"  lab {chosen.number}: {step.command}")
-        done = work.run(chosen, step.command)
-        if not done.is_done:
-            console.say(done.output)
-            raise LabError(f"{step.command}: {done.how}", f"make check-{chosen.number}")
 
 
 def put(chosen: Lab, source: Path) -> None:

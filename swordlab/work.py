@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ import psutil
 from swordlab.cluster.runtime import Box, Cluster
 from swordlab.cluster.supervisor import KEPT_VARIABLES
 from swordlab.cluster.supervisor import Program as Supervised
-from swordlab.errors import UsageError
+from swordlab.errors import LabError, UsageError
 from swordlab.grading.sandbox import Sandbox, excess
 from swordlab.labs import Lab, Program
 from swordlab.places import path_with_tools
@@ -127,6 +127,18 @@ class Work:
             for folder in filter(os.path.isdir, arguments):
                 box.collect(Path(folder))
         return running.finished()
+
+    def perform(self, labs: Sequence[Lab], tell: Callable[[str], None] = lambda _: None) -> None:
+        """Start the programs of these labs and run their steps once, in order; LabError where a step fails."""
+        for lab in labs:
+            for note in self.ensure_running([lab]):
+                tell(note)
+            for step in lab.steps:
+                tell(step.command)
+                done = self.run(lab, step.command)
+                if not done.is_done:
+                    said = f"\n{done.output.rstrip()}" if done.output.strip() else ""
+                    raise LabError(f"{step.command}: {done.how}{said}", f"make check-{lab.number}")
 
 
 @dataclass(frozen=True)

@@ -1,27 +1,16 @@
 """One warm cluster for all tests that need the engines, on ports and in a folder of its own."""
 
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from bench.surroundings import own_ports
 from swordlab import endpoints, hosts
 from swordlab.cluster.local import LocalCluster
 from swordlab.places import CHECKOUT, State
-
-
-def free_ports(count):
-    """Ports that nobody listens on now."""
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    found = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return found
 
 
 def swordlab(*arguments, environ=None, timeout=600):
@@ -43,7 +32,7 @@ def cluster(tmp_path_factory):
     """The running cluster; the environment of the tests points at it."""
     state = tmp_path_factory.mktemp("swordlab") / "state"
     os.environ["SWORDLAB_STATE"] = str(state)
-    os.environ.update({name: str(port) for name, port in zip(endpoints.PORTS, free_ports(len(endpoints.PORTS)))})
+    os.environ.update(own_ports())
     os.environ[hosts.VARIABLE] = " ".join(endpoints.HOSTS)
     hosts.install()
     done = swordlab("up")

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 import psutil
 import pytest
-from conftest import free_ports
 
+from bench.surroundings import free_ports
 from swordlab.grading import run
 from swordlab.grading.results import FAIL
 from swordlab.labs import SOLUTIONS, all_labs

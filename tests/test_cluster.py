@@ -6,8 +6,9 @@ import socket
 import time
 
 import pytest
-from conftest import free_ports, swordlab
+from conftest import swordlab
 
+from bench.surroundings import own_ports
 from swordlab.grading.live import Hive, Presto
 
 pytestmark = pytest.mark.cluster
@@ -51,9 +52,7 @@ def test_a_taken_port_is_named_with_its_holder(cluster, tmp_path):
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
         holder.listen()
-        names = [name for name in os.environ if name.endswith("_PORT")]
-        environ = dict(zip(names, map(str, free_ports(len(names)))))
-        environ |= {"SWORDLAB_STATE": str(tmp_path / "state"), "PRESTO_PORT": str(holder.getsockname()[1])}
+        environ = own_ports() | {"SWORDLAB_STATE": str(tmp_path / "state"), "PRESTO_PORT": str(holder.getsockname()[1])}
         done = swordlab("up", environ=environ)
     assert done.returncode == 2
     assert f"port {environ['PRESTO_PORT']}, which presto needs, is taken by" in done.stderr

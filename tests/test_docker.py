@@ -12,8 +12,9 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import free_ports, swordlab
+from conftest import swordlab
 
+from bench.surroundings import own_ports
 from swordlab import endpoints, labs
 from swordlab.cluster import docker
 from swordlab.cluster.local import COMPOSE_FILE
@@ -45,7 +46,7 @@ def environ(tmp_path_factory):
         if os.environ.get("SWORDLAB_CI"):
             pytest.fail(f"Docker is needed here: {error}")
         pytest.skip(f"Docker's part is skipped: {error.message}")
-    ports = dict(zip(endpoints.PORTS, map(str, free_ports(len(endpoints.PORTS)))))
+    ports = own_ports()
     state = tmp_path_factory.mktemp("docker") / "state"
     own = {"SWORDLAB_STATE": str(state), "COMPOSE_PROJECT_NAME": "swordlab-test", "RUNTIME": "docker"}
     before = dict(os.environ)

@@ -80,7 +80,7 @@ def course(tmp_path_factory, cluster):
     course = Course(tmp_path_factory.mktemp("course") / "swordlab")
     yield course
     cluster.supervisor.forget(
-        [program.name for program in cluster.supervisor.programs().values() if "engine" not in program.command[:2]]
+        [program.name for program in cluster.supervisor.programs().values() if not program.engine]
     )
     assert swordlab("up").returncode == 0  # the engines were the copy's: defined by the original, they start anew
 

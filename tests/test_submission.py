@@ -166,7 +166,7 @@ def test_what_a_student_printed_acts_on_nobody(tmp_path):
     assert "<script>" not in summary
     assert not any(line.startswith("::") for line in summary.splitlines())
     assert "\x1b" not in (tmp_path / "results.json").read_text()
-    for line in formats.annotations(mark(EVIL)):
+    for line in formats.annotations(mark(EVIL).results):
         assert line.count("::") == 2
         assert "\n" not in line
 

@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 import requests
-from conftest import free_ports, swordlab
+from conftest import swordlab
 from kafka import KafkaConsumer
 from kafka.admin import KafkaAdminClient, NewTopic
 
+from bench.surroundings import own_ports
 from swordlab import endpoints, hosts
 from swordlab.cluster.local import LocalCluster
 from swordlab.places import CHECKOUT, State
@@ -32,9 +33,8 @@ class Small:
     def __init__(self, folder):
         self.state = State(folder / "state")
         self.file = folder / "docker-compose.yml"
-        self.ports = dict(zip(endpoints.PORTS, free_ports(len(endpoints.PORTS))))
-        self.environ = {name: str(port) for name, port in self.ports.items()}
-        self.environ |= {"SWORDLAB_STATE": str(self.state.root), hosts.VARIABLE: " ".join(endpoints.HOSTS)}
+        self.ports = own_ports()
+        self.environ = self.ports | {"SWORDLAB_STATE": str(self.state.root), hosts.VARIABLE: " ".join(endpoints.HOSTS)}
         self.environ |= {"KAFKA_BOOTSTRAP_SERVERS": f"kafka:{self.ports['KAFKA_PORT']}"}
         self.define(KAFKA % "")
 
@@ -192,7 +192,7 @@ def test_what_is_no_port_is_refused(tmp_path, port):
 
 
 def test_the_doctor_says_what_to_do(tmp_path):
-    ports = dict(zip(endpoints.PORTS, map(str, free_ports(len(endpoints.PORTS)))))
+    ports = own_ports()
     environ = {"SWORDLAB_STATE": str(tmp_path / "state"), **ports}
     done = swordlab("doctor", environ=environ)
     refused(done, "The lab can run here.", "down; make up starts it", status=0)

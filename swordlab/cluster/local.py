@@ -78,7 +78,7 @@ class LocalCluster(Cluster):
         supervisor = self.supervisor
         wanted = {program.name: program for service in services.values() for program in programs_of(service)}
         for program in supervisor.programs().values():
-            if program.command[:2] != ("swordlab", "engine"):
+            if not program.engine:
                 wanted.setdefault(program.name, program)  # a student's program stays
         if not supervisor.is_running():
             supervisor.end_leftovers()
@@ -89,9 +89,9 @@ class LocalCluster(Cluster):
     def _check_ports(self, programs: Mapping[str, Program], info: Mapping[str, ProgramInfo]) -> None:
         for program in programs.values():
             running = program.name in info and info[program.name].is_up
-            if running or program.command[:2] != ("swordlab", "engine"):
+            if running or not program.engine:
                 continue
-            engine = engines.engine(program.command[2], self.state, program.environment)
+            engine = engines.engine(program.engine, self.state, program.environment)
             for variable in engine.ports:
                 if not is_free(engine.port(variable)):
                     raise port_taken(engine.port(variable), variable, program.name)
@@ -124,9 +124,9 @@ class LocalCluster(Cluster):
         return rows
 
     def _engine(self, program: Program) -> Engine | None:
-        if program.command[:2] != ("swordlab", "engine"):
+        if not program.engine:
             return None
-        return engines.engine(program.command[2], self.state, program.environment)
+        return engines.engine(program.engine, self.state, program.environment)
 
     @staticmethod
     def _health(engine: Engine | None, found: ProgramInfo | None) -> str:
@@ -315,10 +315,18 @@ def holder_of(port: int) -> str:
 def listener(port: int) -> psutil.Process | None:
     """The process that listens on a port; None when there is none that this user may see."""
     with contextlib.suppress(psutil.Error):
-        for connection in psutil.net_connections("tcp"):
-            if connection.laddr and connection.laddr.port == port and connection.status == psutil.CONN_LISTEN:
-                return psutil.Process(connection.pid) if connection.pid else None
+        for pid in listening().get(port, ()):
+            return psutil.Process(pid)
     return None
+
+
+def listening() -> dict[int, set[int]]:
+    """Port -> the processes that listen on it, as far as this user may see them."""
+    found: dict[int, set[int]] = {}
+    for entry in psutil.net_connections("tcp"):
+        if entry.status == psutil.CONN_LISTEN and entry.pid and entry.laddr:
+            found.setdefault(entry.laddr.port, set()).add(entry.pid)
+    return found
 
 
 def port_taken(port: int, variable: str, program: str) -> LabError:

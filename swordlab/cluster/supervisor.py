@@ -105,6 +105,11 @@ class Program:
     """Changes when the program must be started anew, for instance with its file's content."""
 
     @property
+    def engine(self) -> str:
+        """The engine that it is (`swordlab engine NAME`); empty for a student's program."""
+        return self.command[2] if self.command[:2] == ("swordlab", "engine") else ""
+
+    @property
     def digest(self) -> str:
         """Changes with anything in the definition."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]

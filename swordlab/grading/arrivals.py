@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
+from typing import Any
 
 import requests
 from prestodb.exceptions import PrestoQueryError
@@ -18,6 +19,7 @@ from swordlab.work import Work
 WITHIN = 75.0  # seconds: the start of a Spark driver on a busy machine, a trigger and a batch
 POLL = 0.3  # seconds
 LOGGED_WITHIN = 6.0  # seconds from an answer of the game to the event on the topic
+Event = dict[str, Any]
 ROUTES = {probes.JOIN: "/join_guild", probes.PURCHASE: "/purchase_sword"}
 """Event type -> the game's route."""
 
@@ -36,6 +38,20 @@ def require_arrived(work: Work, lab: Lab, arrived: Callable[[], object], what: s
         raise NotChecked(cause or f"{program.name} ended", f"make check-{earlier.number}")
     writers = [earlier for earlier in needed(lab) if earlier.programs]
     raise NotChecked(f"{what} after {WITHIN:.0f} s", f"make check-{writers[-1].number}")
+
+
+def deliver(work: Work, lab: Lab, topic: Topic, rows: Rows, events: Sequence[Event]) -> dict[Table, list[str]]:
+    """Send events and return once each has landed once, with their hosts by table; NotChecked where they do not."""
+    counts = {
+        table: Counter(event["Host"] for event in events if event["event_type"] == table.event_type) for table in TABLES
+    }
+
+    def arrived() -> bool:
+        return all(Counter(row["host"] for row in rows.of(table, list(c))) == c for table, c in counts.items())
+
+    topic.send(*events)
+    require_arrived(work, lab, arrived, "new events are not in the files, each once")
+    return {table: list(hosts) for table, hosts in counts.items()}
 
 
 def require_game(work: Work, lab: Lab) -> None:

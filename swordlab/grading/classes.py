@@ -14,7 +14,8 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +51,15 @@ class Answer:
     problem: str
     status: int
     seconds: float
+    of: str = ""
+    """The version (below) of what was graded."""
     again: bool = False
     """Whether the mark is of an earlier run, since nothing has changed."""
+
+    @property
+    def shown(self) -> str:
+        """The mark, or why there is none, in a line."""
+        return self.problem.splitlines()[0] if self.problem else f"{self.earned}/{self.points}"
 
 
 # one submission, a class
@@ -67,16 +75,19 @@ def grade(submission: Path, out: Path) -> int:
         console.problem(f"{name} could not be graded: {answer.problem}")
         return 2
     console.say((out / "summary.md").read_text("utf-8") if os.environ.get("GITHUB_ACTIONS") else terminal_table(answer))
-    publish(out)
+    publish(out, answer)
     console.say(f"\nWritten into {out}: report.html, results.json, results.xml, result.json, summary.md")
     return 0
 
 
-def publish(out: Path) -> None:
-    """In a GitHub workflow: the step's summary."""
+def publish(out: Path, answer: Answer) -> None:
+    """In a GitHub workflow: the step's summary, and the first failures as annotations."""
     if target := os.environ.get("GITHUB_STEP_SUMMARY"):
         with Path(target).open("a", encoding="utf-8") as file:
             file.write((out / "summary.md").read_text("utf-8"))
+    if os.environ.get("GITHUB_ACTIONS"):
+        for line in formats.annotations(store.from_dicts(answer.labs)):
+            print(line)
 
 
 def terminal_table(answer: Answer) -> str:
@@ -100,8 +111,8 @@ def grade_class(folder: Path, out: Path, graders: int | None, part: str) -> int:
     write_csv(answers, out / "grades.csv")
     write_overview(answers, similar(chosen), out / "overview.html")
     for answer in answers:
-        shown = answer.problem.splitlines()[0] if answer.problem else f"{answer.earned}/{answer.points}"
-        console.say(f"  {answer.name:<32} {shown:<40} {answer.seconds:6.0f} s{'  (unchanged)' if answer.again else ''}")
+        again = "  (unchanged)" if answer.again else ""
+        console.say(f"  {answer.name:<32} {answer.shown:<40} {answer.seconds:6.0f} s{again}")
     console.say(f"\nWritten: {out}/grades.csv, {out}/overview.html, and a folder for each submission")
     return 2 if any(answer.status == 2 for answer in answers) else 0
 
@@ -173,9 +184,8 @@ def _work(number: int, waiting: "queue.Queue[Path]", out: dict[Path, Path], answ
                     stack.close()
                     grader = stack.enter_context(GraderProcess(number))
                 answers[path] = answer
-                remember(path, out[path], answer)
-                shown = answer.problem.splitlines()[0] if answer.problem else f"{answer.earned}/{answer.points}"
-                console.say(f"  {answer.name}: {shown} ({len(answers)} done, {answer.seconds:.0f} s)")
+                remember(out[path], answer)
+                console.say(f"  {answer.name}: {answer.shown} ({len(answers)} done, {answer.seconds:.0f} s)")
 
 
 class GraderProcess:
@@ -238,7 +248,7 @@ class GraderProcess:
             return Answer(name, None, 0, [], said["problem"], said["status"], said["seconds"])
         shutil.rmtree(out, ignore_errors=True)
         shutil.copytree(mailbox, out)
-        return Answer(name, said["earned"], said["points"], said["labs"], "", 0, said["seconds"])
+        return Answer(name, said["earned"], said["points"], said["labs"], "", 0, said["seconds"], version(tree))
 
     def _environment(self) -> dict[str, str]:
         """Default ports: the network is its own."""
@@ -270,30 +280,34 @@ class GraderProcess:
 
 def graded_before(submission: Path, out: Path) -> Answer | None:
     """The answer of an earlier run, when neither the submission nor the course has changed since."""
-    with contextlib.suppress(OSError, ValueError, KeyError, LabError):
-        kept = json.loads((out / "graded.json").read_text())
-        if kept["of"] == version(submission):
-            return Answer(**kept["answer"], again=True)
+    with contextlib.suppress(OSError, ValueError, TypeError, LabError):
+        kept = Answer(**json.loads((out / "graded.json").read_text()))
+        with taken_in(submission) as tree:
+            if kept.of == version(tree):
+                return replace(kept, again=True)
     return None
 
 
-def remember(submission: Path, out: Path, answer: Answer) -> None:
+def remember(out: Path, answer: Answer) -> None:
     """Keep an answer beside the results, unless the lab itself failed."""
     if answer.earned is not None:
-        kept = {**vars(answer)}
-        del kept["again"]
-        (out / "graded.json").write_text(json.dumps({"of": version(submission), "answer": kept}))
+        (out / "graded.json").write_text(json.dumps(vars(answer)))
 
 
-def version(submission: Path) -> str:
-    """Changes with the submission's lab files, and with anything that judges them."""
-    with taken_in(submission) as tree:
-        course = hashlib.sha256()
-        for root in (CHECKS, CHECKOUT / "swordlab", SOLUTIONS, LABS):
-            for path in sorted(root.rglob("*")):
-                if path.is_file() and "__pycache__" not in path.parts:
-                    course.update(path.read_bytes())
-        return f"{digest(tree)} {course.hexdigest()}"
+def version(tree: Path) -> str:
+    """Changes with the lab files of a submission that was taken in, and with anything that judges them."""
+    return f"{digest(tree)} {course_digest()}"
+
+
+@cache
+def course_digest() -> str:
+    """Changes with the lab, its checks, solutions and starters."""
+    course = hashlib.sha256()
+    for root in (CHECKS, CHECKOUT / "swordlab", SOLUTIONS, LABS):
+        for path in sorted(root.rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                course.update(path.read_bytes())
+    return course.hexdigest()
 
 
 @contextlib.contextmanager

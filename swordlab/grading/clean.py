@@ -4,16 +4,13 @@ import shutil
 from contextlib import suppress
 from typing import Any
 
-from kafka import KafkaAdminClient
 from pyhive.exc import Error as HiveError
 
-from swordlab import endpoints
-from swordlab.cluster.local import LocalCluster
+from swordlab.cluster.runtime import Cluster
 from swordlab.grading import state
-from swordlab.grading.live import Files, Hive
+from swordlab.grading.live import Files, Hive, administration
 from swordlab.work import Work
 
-WAREHOUSE = "/user/hive"
 KEPT = {"/user", "/user/hive", "/user/hive/scratch", "/user/hive/warehouse"}
 """Folders of Hive's own, which a fresh cluster has too."""
 INTERNAL_TOPICS = {"__consumer_offsets", "__transaction_state"}
@@ -24,18 +21,14 @@ LEFTOVERS = ("tmp/scratch", "survived-restart", "on-reference")
 def wipe(work: Work) -> None:
     """Remove everything that programs left: their definitions and processes, topics, groups, files, databases."""
     cluster = work.cluster
-    cluster.supervisor.forget(
-        [program.name for program in cluster.supervisor.programs().values() if not program.restart_always]
-    )
+    cluster.supervisor.forget(programs(cluster))
     hive = Hive()
-    for (database,) in hive.rows("show databases"):
-        if database != "default":
-            hive.rows(f"drop database `{database}` cascade")
-    tables = [str(name) for (name,) in hive.rows("show tables in default")]
-    for name in tables:
+    for database in databases(hive):
+        hive.rows(f"drop database `{database}` cascade")
+    for name in tables(hive):
         with suppress(HiveError):
             hive.rows(f"drop view if exists default.`{name}`")
-    state.drop_tables(tables)
+    state.drop_tables(tables(hive))
     for path in user_paths():
         state.delete_files(path)
     state.delete_topics(topics())
@@ -47,42 +40,51 @@ def wipe(work: Work) -> None:
             log.unlink(missing_ok=True)
 
 
-def is_clean(cluster: LocalCluster) -> bool:
+def is_clean(cluster: Cluster) -> bool:
     """Whether the cluster holds nothing that a fresh one does not."""
     return not any(inventory(cluster).values())
 
 
-def inventory(cluster: LocalCluster) -> dict[str, list[Any]]:
+def inventory(cluster: Cluster) -> dict[str, list[Any]]:
     """What the cluster holds beyond a fresh one, by kind."""
     hive = Hive()
     return {
         "topics": topics(),
         "groups": groups(),
         "paths": user_paths(),
-        "databases": [name for (name,) in hive.rows("show databases") if name != "default"],
-        "tables": [name for (name,) in hive.rows("show tables in default")],
+        "databases": databases(hive),
+        "tables": tables(hive),
         "functions": [name for (name,) in hive.rows("show functions") if "." in name],
-        "programs": [each.name for each in cluster.supervisor.programs().values() if not each.restart_always],
+        "programs": programs(cluster),
         "leftovers": [name for name in LEFTOVERS if (cluster.state.root / name).exists()],
     }
 
 
+def programs(cluster: Cluster) -> list[str]:
+    """The supervised programs that are no engines."""
+    return [program.name for program in cluster.supervisor.programs().values() if not program.engine]
+
+
+def databases(hive: Hive) -> list[str]:
+    """The databases beside Hive's own."""
+    return [name for (name,) in hive.rows("show databases") if name != "default"]
+
+
+def tables(hive: Hive) -> list[str]:
+    """The tables and views of the database default."""
+    return [str(name) for (name,) in hive.rows("show tables in default")]
+
+
 def topics() -> list[str]:
     """The topics that are not Kafka's own."""
-    admin = KafkaAdminClient(bootstrap_servers=endpoints.url("KAFKA_BOOTSTRAP_SERVERS"))
-    try:
+    with administration() as admin:
         return sorted(set(admin.list_topics()) - INTERNAL_TOPICS)
-    finally:
-        admin.close()
 
 
 def groups() -> list[str]:
     """The consumer groups that the broker remembers."""
-    admin = KafkaAdminClient(bootstrap_servers=endpoints.url("KAFKA_BOOTSTRAP_SERVERS"))
-    try:
+    with administration() as admin:
         return sorted(str(group) for group in admin.list_groups())
-    finally:
-        admin.close()
 
 
 def user_paths(folder: str = "/") -> list[str]:

@@ -58,11 +58,9 @@ def write(mark: Mark, out: Path) -> None:
     (out / "report.html").write_text(report(mark), "utf-8")
 
 
-def checks(mark: Mark) -> list[tuple[str, LabResult, Result]]:
+def checks(labs: Sequence[LabResult]) -> list[tuple[str, LabResult, Result]]:
     """Every check with its number, such as 4.2."""
-    return [
-        (f"{lab.number}.{index}", lab, result) for lab in mark.results for index, result in enumerate(lab.results, 1)
-    ]
+    return [(f"{lab.number}.{index}", lab, result) for lab in labs for index, result in enumerate(lab.results, 1)]
 
 
 def gradescope(mark: Mark) -> dict[str, Any]:
@@ -84,7 +82,7 @@ def gradescope(mark: Mark) -> dict[str, Any]:
                 "output_format": "text",
                 "visibility": "visible",
             }
-            for number, lab, result in checks(mark)
+            for number, lab, result in checks(mark.results)
         ],
     }
 
@@ -117,7 +115,7 @@ def classroom50(mark: Mark) -> dict[str, Any]:
                 "score": result.earned,
                 "max-score": result.points,
             }
-            for number, _, result in checks(mark)
+            for number, _, result in checks(mark.results)
         ],
     }
 
@@ -134,9 +132,9 @@ def summary(mark: Mark) -> str:
     return "\n".join(lines).encode()[:SUMMARY_BYTES].decode(errors="ignore")
 
 
-def annotations(mark: Mark) -> list[str]:
+def annotations(labs: Sequence[LabResult]) -> list[str]:
     """The first failures as GitHub's annotations."""
-    failures = [(number, result) for number, _, result in checks(mark) if result.verdict == FAIL]
+    failures = [(number, result) for number, _, result in checks(labs) if result.verdict == FAIL]
     return [
         f"::error title={command(number)}::{command(f'{result.claim} {result.cause or result.found}')}"
         for number, result in failures[:ANNOTATIONS]

@@ -8,8 +8,8 @@ import json
 import shutil
 import sys
 import time
+import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -114,26 +114,17 @@ class Grader:
         clean.wipe(self.work(SOLUTIONS))
         for lab in labs:
             reference = self.work(SOLUTIONS)
-            reference.ensure_running([each for each in needed(lab) if not each.compose])
             for kind in lab.makes:
                 state.remove(reference, kind)
-            for earlier in needed(lab):
-                for step in earlier.steps:
-                    reference.run(earlier, step.command)
+            reference.perform(needed(lab))
             base = self.state.root / "on-reference"
             shutil.rmtree(base, ignore_errors=True)
             variants.overlay(lab, tree / lab.folder, base)
-            with self.boxed_lab(lab, base) as work:
-                found = run.check(lab, work, seed=seed)
+            try:
+                found = run.check(lab, self.work(base), seed=seed)
+            finally:
+                self.cluster.supervisor.forget([program.name for program in lab.programs])
             yield lab, LabResult(**{**vars(found), "notes": (*found.notes, ON_REFERENCE)})
-
-    @contextmanager
-    def boxed_lab(self, lab: Lab, base: Path) -> Iterator[Work]:
-        """The work of a tree in which this lab is a stranger's and the others are the reference's."""
-        try:
-            yield self.work(base)
-        finally:
-            self.cluster.supervisor.forget([program.name for program in lab.programs])
 
 
 def falls_short(lab: Lab, found: dict[int, LabResult]) -> bool:
@@ -164,12 +155,11 @@ def handle(grader: Grader, task: dict[str, Any]) -> dict[str, object]:
     try:
         mark = grader.grade(Path(task["tree"]), Path(task["out"]), task["name"], task["notes"])
     except LabError as error:
-        return {
-            "name": task["name"],
-            "problem": str(error),
-            "status": error.status,
-            "seconds": time.monotonic() - began,
-        }
+        return no_mark(task, str(error), error.status, began)
+    except Exception as error:
+        traceback.print_exc()  # into the grader's log
+        grader.throw_away()
+        return no_mark(task, f"the grader failed ({type(error).__name__}: {error})", LabError.status, began)
     return {
         "name": task["name"],
         "earned": mark.earned,
@@ -177,3 +167,8 @@ def handle(grader: Grader, task: dict[str, Any]) -> dict[str, object]:
         "labs": store.as_dicts(mark.results),
         "seconds": time.monotonic() - began,
     }
+
+
+def no_mark(task: dict[str, Any], problem: str, status: int, began: float) -> dict[str, object]:
+    """The answer for a submission that could not be graded."""
+    return {"name": task["name"], "problem": problem, "status": status, "seconds": time.monotonic() - began}

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -20,6 +20,16 @@ from swordlab.grading.verdict import NotChecked
 TIMEOUT = 10.0  # seconds for one answer of an engine
 Position = Mapping[int, int]
 """Partition -> offset of the next message."""
+
+
+@contextmanager
+def administration() -> Iterator[KafkaAdminClient]:
+    """The broker's side for topics and groups, closed at the end."""
+    admin = KafkaAdminClient(bootstrap_servers=endpoints.url("KAFKA_BOOTSTRAP_SERVERS"))
+    try:
+        yield admin
+    finally:
+        admin.close()
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,6 @@ class Plugin:
     def __init__(self, lab: Lab, work: Work, seed: int, tell: Tell, last: str = "") -> None:
         self.lab, self.work, self.seed, self.tell, self.last = lab, work, seed, tell, last
         self.results: list[Result] = []
-        self.began = 0.0
 
     # what checks ask for
 
@@ -115,4 +114,7 @@ class Plugin:
 
 def engines_down(work: Work) -> list[str]:
     """The engines of the cluster that do not answer, each with the reason."""
-    return [f"{row.program} ({row.health})" for row in work.cluster.status() if row.ports and row.health != "healthy"]
+    rows = work.cluster.status()
+    if not rows:
+        return ["nothing was started yet"]
+    return [f"{row.program} ({row.health})" for row in rows if row.ports and row.health != "healthy"]

@@ -3,11 +3,9 @@
 import socket
 from contextlib import closing
 
-import psutil
-
 from swordlab import endpoints
 from swordlab.cluster.docker import Container
-from swordlab.cluster.local import holder_of
+from swordlab.cluster.local import holder_of, listening
 from swordlab.grading import trouble
 from swordlab.grading.verdict import CheckFailed, NotChecked, wait_for
 from swordlab.labs import Lab, Program
@@ -82,15 +80,6 @@ def own_processes(work: Work, program: Program) -> set[int]:
     """The supervised program's process and all that it started."""
     found = trouble.info_of(work, program.name)
     return {process.pid for process in family(found.pid)} if found and found.pid else set()
-
-
-def listening() -> dict[int, set[int]]:
-    """Port -> the processes that listen on it, as far as this user may see them."""
-    found: dict[int, set[int]] = {}
-    for entry in psutil.net_connections("tcp"):
-        if entry.status == psutil.CONN_LISTEN and entry.pid and entry.laddr:
-            found.setdefault(entry.laddr.port, set()).add(entry.pid)
-    return found
 
 
 def impostors(work: Work) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from junitparser import Error, Failure, JUnitXml, TestCase, TestSuite
 
+from swordlab import files
 from swordlab.labs import Lab
 
 PASS, FAIL, UNCHECKED = "pass", "fail", "unchecked"
@@ -93,10 +94,8 @@ def unchecked(lab: Lab, reason: str, next: str = "", *, broken: bool = False, se
 
 def save(results: Sequence[LabResult], path: Path) -> None:
     """Write results as JSON, in one step."""
-    scratch = path.with_suffix(".part")
-    scratch.parent.mkdir(parents=True, exist_ok=True)
-    scratch.write_text(json.dumps(as_dicts(results), indent=1, ensure_ascii=False), "utf-8")
-    scratch.replace(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    files.write(path, json.dumps(as_dicts(results), indent=1, ensure_ascii=False))
 
 
 def as_dicts(results: Sequence[LabResult]) -> list[dict[str, Any]]:

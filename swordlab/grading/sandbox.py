@@ -17,7 +17,7 @@ from typing import ClassVar
 
 import psutil
 
-from swordlab import endpoints
+from swordlab import endpoints, files
 from swordlab.engines import java
 from swordlab.errors import LabError
 from swordlab.places import CHECKOUT, State, cache_folder
@@ -135,8 +135,7 @@ class Sandbox:
         }
 
     def _write(self, path: str, text: str) -> Path:
-        file = self.state.folder("conf/sandbox") / Path(path).name
-        file.write_text(text)
+        file = files.write(self.state.folder("conf/sandbox") / Path(path).name, text)
         file.chmod(0o644)
         return file
 

@@ -1,13 +1,12 @@
 """What a pipeline leaves behind on a cluster, and its removal: topics, files, tables."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 
-from kafka import KafkaAdminClient
 from kafka.errors import UnknownTopicOrPartitionError
 
-from swordlab import endpoints
 from swordlab.errors import LabError
-from swordlab.grading.live import Files, Hive
+from swordlab.grading.live import Files, Hive, administration
 from swordlab.grading.rows import DATABASE, TABLES
 from swordlab.grading.verdict import wait_for
 from swordlab.labs import all_labs
@@ -57,14 +56,10 @@ def delete_files(path: str) -> None:
 
 def delete_topics(names: Iterable[str]) -> None:
     """Delete topics and wait until the broker knows them no more."""
-    admin = KafkaAdminClient(bootstrap_servers=endpoints.url("KAFKA_BOOTSTRAP_SERVERS"))
     wanted = set(names)
-    try:
+    with administration() as admin:
         for name in wanted & set(admin.list_topics()):
-            admin.delete_topics([name])
+            with suppress(UnknownTopicOrPartitionError):  # gone meanwhile
+                admin.delete_topics([name])
         if not wait_for(lambda: not wanted & set(admin.list_topics()), DELETED_WITHIN):
             raise LabError(f"Kafka did not delete {', '.join(wanted)} within {DELETED_WITHIN:.0f} s", "make status")
-    except UnknownTopicOrPartitionError:
-        pass  # gone meanwhile
-    finally:
-        admin.close()

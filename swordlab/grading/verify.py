@@ -97,10 +97,7 @@ class Judge:
         work = Work(cluster.current(), SOLUTIONS)
         for kind in {kind for earlier in needed(self.lab) for kind in earlier.makes}:
             state.remove(work, kind)
-        work.ensure_running([earlier for earlier in needed(self.lab) if not earlier.compose])
-        for earlier in needed(self.lab):
-            for step in earlier.steps:
-                work.run(earlier, step.command)
+        work.perform(needed(self.lab))
 
     def solution(self) -> str:
         """It passes with full points."""
