@@ -24,8 +24,8 @@ from typing import Any, ClassVar
 from swordlab import endpoints
 from swordlab.cluster import compose
 from swordlab.cluster.compose import Service
-from swordlab.cluster.local import LIKELY_CAUSES, LOG_LINES, STACK_FRAME, is_free, port_taken
-from swordlab.cluster.runtime import READY_WITHIN, Cluster, Report, Row, health_of
+from swordlab.cluster.local import is_free, port_taken
+from swordlab.cluster.runtime import LOG_SEEN, READY_WITHIN, Cluster, Report, Row, cannot_start, health_of, last_lines
 from swordlab.engines import ENGINES
 from swordlab.errors import LabError, UsageError
 from swordlab.places import CHECKOUT, MOUNT
@@ -196,7 +196,7 @@ class DockerCluster(Cluster):
             done = subprocess.run(command, check=False, stdout=output, stderr=subprocess.STDOUT)
         if done.returncode:
             text = log.read_text(errors="replace")
-            tail = "\n".join(f"    {line[:200]}" for line in text.splitlines()[-LOG_LINES:])
+            tail = last_lines(text.splitlines())
             cause, cure = next(
                 ((cause, cure) for sign, cause, cure in BUILD_CAUSES if sign in text), ("its output says why", str(log))
             )
@@ -240,16 +240,10 @@ class DockerCluster(Cluster):
             starting.wait()
 
     def _cannot_start(self, service: str) -> LabError:
-        command = self._compose("logs", "--no-color", "--tail", "200", service)
+        command = self._compose("logs", "--no-color", "--tail", str(LOG_SEEN), service)
         text = subprocess.run(command, check=False, capture_output=True, text=True, cwd=CHECKOUT).stdout
         lines = [line.partition("| ")[2] or line for line in text.splitlines()]
-        told = [line for line in lines if not STACK_FRAME.match(line)]
-        tail = "\n".join(f"    {line[:200]}" for line in told[-LOG_LINES:])
-        cause = next((cause for sign, cause in LIKELY_CAUSES if sign in text), "its log says more")
-        return LabError(
-            f"{service} ended before it was ready. Its last lines:\n{tail}",
-            f"likely cause: {cause}. The whole log: docker-compose logs {service}",
-        )
+        return cannot_start(service, lines, f"docker-compose logs {service}")
 
     def _compose(self, *arguments: str, file: Path | None = None) -> list[str]:
         """A command line of compose for this cluster's file."""

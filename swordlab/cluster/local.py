@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import re
 import shutil
 import socket
 import subprocess
@@ -17,7 +16,7 @@ import psutil
 from swordlab import endpoints, engines, fetch, launch
 from swordlab.cluster import compose
 from swordlab.cluster.compose import Service
-from swordlab.cluster.runtime import READY_WITHIN, Cluster, Report, Row, health_of
+from swordlab.cluster.runtime import LOG_SEEN, READY_WITHIN, Cluster, Report, Row, cannot_start, health_of
 from swordlab.cluster.supervisor import Program, ProgramInfo
 from swordlab.engines import Engine, java, spark
 from swordlab.errors import LabError, UsageError
@@ -26,22 +25,7 @@ from swordlab.tools import clients
 
 COMPOSE_FILE = CHECKOUT / "docker-compose.yml"
 POLL = 0.1  # seconds
-LOG_LINES = 12  # of an engine that cannot start
-STACK_FRAME = re.compile(r"\s+(at |\.\.\. \d+ more)")
 TRIES = 2  # starts of an engine that dies again and again
-
-LIKELY_CAUSES = (
-    ("Address already in use", "another program took the port meanwhile: make up names it"),
-    ("No space left on device", "the disk is full"),
-    ("OutOfMemoryError", "its heap is too small for what it holds: make clean starts afresh"),
-    ("Cannot lock storage", "another cluster uses this state folder"),
-    ("InconsistentFSStateException", "its stored data is damaged: make clean starts afresh"),
-    ("ERROR XSDB6", "another metastore uses this state folder"),
-    ("UnsupportedClassVersionError", "the wrong Java: it must be 17"),
-    ("Could not reserve enough space", "too little free memory"),
-    ("ConfigException", "a KAFKA_… variable in the compose file is wrong"),
-    ("KafkaException: Unable to parse", "a KAFKA_… variable in the compose file is wrong"),
-)
 
 
 @dataclass(frozen=True)
@@ -272,14 +256,7 @@ class Starting:
                 self.supervisor.stop(other)
         log = self.cluster.state.log(name).read_bytes()[self.log_sizes[name] :]
         lines = log.decode(errors="replace").splitlines()
-        told = [line for line in lines if not STACK_FRAME.match(line)]
-        tail = "\n".join(f"    {line[:200]}" for line in told[-LOG_LINES:])
-        text = "\n".join(lines[-200:])
-        cause = next((cause for sign, cause in LIKELY_CAUSES if sign in text), "its log says more")
-        return LabError(
-            f"{name} ended before it was ready. Its last lines:\n{tail}",
-            f"likely cause: {cause}. The whole log: make logs SERVICE={name}",
-        )
+        return cannot_start(name, lines[-LOG_SEEN:], f"make logs SERVICE={name}")
 
 
 def programs_of(service: Service) -> list[Program]:

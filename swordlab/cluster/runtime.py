@@ -9,6 +9,7 @@ import errno
 import fcntl
 import json
 import os
+import re
 import shutil
 import tempfile
 from abc import ABC, abstractmethod
@@ -26,6 +27,23 @@ from swordlab.places import OTHER_STATE, State
 
 READY_WITHIN = 180.0  # seconds
 DISK_NEEDED = 500_000_000  # bytes for logs and data of a first run
+
+LOG_SEEN = 200  # lines of the log of an engine that cannot start
+LOG_SHOWN = 12  # of them
+STACK_FRAME = re.compile(r"\s+(at |\.\.\. \d+ more)")
+
+LIKELY_CAUSES = (
+    ("Address already in use", "another program took the port meanwhile: make up names it"),
+    ("No space left on device", "the disk is full"),
+    ("OutOfMemoryError", "its heap is too small for what it holds: make clean starts afresh"),
+    ("Cannot lock storage", "another cluster uses this state folder"),
+    ("InconsistentFSStateException", "its stored data is damaged: make clean starts afresh"),
+    ("ERROR XSDB6", "another metastore uses this state folder"),
+    ("UnsupportedClassVersionError", "the wrong Java: it must be 17"),
+    ("Could not reserve enough space", "too little free memory"),
+    ("ConfigException", "a KAFKA_… variable in the compose file is wrong"),
+    ("KafkaException: Unable to parse", "a KAFKA_… variable in the compose file is wrong"),
+)
 
 Report = Callable[[str, str], None]
 """Told of each engine's step: (engine, what happens to it)."""
@@ -169,3 +187,18 @@ class Cluster(ABC):
             lock.write(f"swordlab {what}, process {os.getpid()}")
             lock.flush()
             yield
+
+
+def cannot_start(name: str, log: Sequence[str], see: str) -> LabError:
+    """The message for an engine or service that ended before it was ready: its log's last lines, the likely cause."""
+    told = [line for line in log if not STACK_FRAME.match(line)]
+    cause = next((cause for sign, cause in LIKELY_CAUSES if any(sign in line for line in log)), "its log says more")
+    return LabError(
+        f"{name} ended before it was ready. Its last lines:\n{last_lines(told)}",
+        f"likely cause: {cause}. The whole log: {see}",
+    )
+
+
+def last_lines(log: Sequence[str]) -> str:
+    """The end of a log as part of a message."""
+    return "\n".join(f"    {line[:200]}" for line in log[-LOG_SHOWN:])
