@@ -66,16 +66,7 @@ class Streams:
 
     def wait(self, seconds=LANDS_WITHIN):
         """Until all that was sent has landed, or never will; return whether it has."""
-        seen = {}
-
-        def is_over():
-            listing = {table: [file["pathSuffix"] for file in self.files.data_files(table.folder)] for table in TABLES}
-            if listing != seen.get("listing"):
-                seen["listing"] = listing
-                seen["done"] = not self.missing()
-            return seen["done"] or self.hopeless()
-
-        wait_for(is_over, seconds, POLL)
+        wait_for(lambda: not self.missing() or self.hopeless(), seconds, POLL)
         return not self.missing()
 
     def hopeless(self):
