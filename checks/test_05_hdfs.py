@@ -40,6 +40,8 @@ class Asked:
     blocks: dict[str, int]
     note: str = ""
     """What was special about the folders, for a person."""
+    missing: str = ""
+    """Which of the student's files is missing or empty."""
 
     def answers(self, folder):
         """The student's answers for a folder; CheckFailed where there are none."""
@@ -49,7 +51,8 @@ class Asked:
                 expected=f"one JSON object with the keys {' and '.join(FOLDERS)}",
                 found=self.finished.output.strip() or "nothing printed",
                 where=f"the output of {self.finished.command}",
-                cause="the keys are not the folders' whole paths" if self.objects() else "what it prints is no JSON",
+                cause=self.missing
+                or ("the keys are not the folders' whole paths" if self.objects() else "what it prints is no JSON"),
             )
         return found
 
@@ -129,7 +132,7 @@ def asked(work, lab, files, step, note=""):
         if before == {folder: files.data_files(folder) for folder in FOLDERS}:
             break
     trouble.require_done(finished, work, lab, expected=f"{lab.step(step).command} ends well")
-    return Asked(finished, before, blocks, note)
+    return Asked(finished, before, blocks, note, trouble.missing_file(work, lab))
 
 
 def test_listing_shows_both_folders(listed):

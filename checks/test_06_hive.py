@@ -35,6 +35,8 @@ UPKEEP = {"transient_lastDdlTime", "last_modified_time", "last_modified_by", "CO
 }
 """Properties that Hive keeps up by itself."""
 EXTERNAL = "EXTERNAL_TABLE"
+QUOTED = re.compile(r"`([^`]*)`")
+LOCATION = re.compile(r"^LOCATION\s+'([^'\n]*)'", re.MULTILINE)
 LOOK = "hive -e 'describe formatted {}'"
 
 
@@ -45,6 +47,8 @@ class Description:
     columns: tuple[tuple[str, str], ...]
     partitions: tuple[str, ...]
     """The columns that are in no file."""
+    statement: str
+    """What `show create table` prints: nothing is cut off there."""
     details: Mapping[str, str]
     """Location, Table Type, InputFormat and so on."""
     properties: Mapping[str, str]
@@ -57,7 +61,13 @@ class Description:
     @property
     def location(self):
         """The table's folder, without the NameNode's address."""
-        return urlsplit(self.details["Location"]).path.rstrip("/")
+        found = LOCATION.search(self.statement)
+        return urlsplit(found[1]).path.rstrip("/") if found else ""
+
+    @property
+    def spaced(self):
+        """The names of columns that begin or end with a space."""
+        return [name for name in QUOTED.findall(self.statement) if name != name.strip()]
 
 
 @dataclass(frozen=True)
@@ -181,6 +191,7 @@ def description(hive, name):
     return Description(
         tuple((column, kind) for column, kind, _ in sections["columns"] if column not in partitions),
         partitions,
+        "\n".join(line for (line,) in hive.rows(f"show create table default.{name}")),
         {
             key.rstrip(":"): value
             for title in ("# Detailed Table Information", "# Storage Information")
@@ -229,6 +240,8 @@ def test_tables_lie_on_the_streams_folders(made, hive, presto):
 
 def wrong_folder(table, folders):
     """What is wrong with a table's location."""
+    if any(folder != folder.strip() for folder in folders):
+        return "a space stands before or after the folder's name, inside the quotes"
     if any(other.folder in folders for other in TABLES if other is not table):
         return "the locations of the two tables are swapped, or the same"
     if any("/user/hive/warehouse" in folder for folder in folders):
@@ -263,8 +276,15 @@ def test_format_is_parquet_with_snappy(made, hive):
 def test_columns_have_names_types_and_order(made, hive, files):
     """The columns have the names, types and order of the files."""
     for table in TABLES:
-        found = made.table(table, hive).columns
+        spaced, found = made.table(table, hive).spaced, made.table(table, hive).columns
         wanted = columns_of_files(files, table)
+        require(
+            not spaced,
+            expected=f"{table.name}: {listed(wanted)}",
+            found=", ".join(map(repr, spaced)),
+            where=LOOK.format(table.name),
+            cause="a space stands before or after a column's name, inside the back quotes",
+        )
         require(
             found == wanted,
             expected=f"{table.name}: {listed(wanted)}",

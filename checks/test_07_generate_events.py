@@ -111,7 +111,7 @@ def count(finished, messages):
 def provider(name):
     """The provider of a host, or None."""
     bare = name.partition(":")[0].lower()
-    return next((provider for provider in PROVIDERS if bare.endswith(f".{provider}")), None)
+    return next((provider for provider in PROVIDERS if bare.endswith((f".{provider}", f"@{provider}"))), None)
 
 
 def require_ended_well(run, work, lab):

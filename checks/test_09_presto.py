@@ -4,6 +4,7 @@ All files are asked twice: now, and when the events that the check sends have la
 twice, in one guild or in two, players who purchase again, and members who purchase nothing.
 """
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from prestodb.exceptions import PrestoQueryError
 from swordlab.grading.arrivals import deliver, require_tables, require_tables_true
 from swordlab.grading.probes import GUILDS, host, join, purchase
 from swordlab.grading.rows import GUILD_JOINS, SWORD_PURCHASES, TABLES, Rows
-from swordlab.grading.sql import NoQuestion, ask
+from swordlab.grading.sql import NoQuestion, ask, statements
 from swordlab.grading.verdict import CheckFailed, require
 
 SHOW, GUILD_COLUMNS, SWORD_COLUMNS = (
@@ -28,6 +29,7 @@ HOSTS, GUILD_MEMBERS, NUM_SWORDS, SWORDS = "9_5_hosts.sql", "9_6_guilds.sql", "9
 REVENUE, REPEAT = "revenue_by_guild.sql", "repeat_buyers.sql"
 HERMITS = "Hermits"
 """The guild of the checks' members who purchase nothing."""
+ESTIMATES = re.compile(r"approx_\w+", re.IGNORECASE)
 STEADY_TRIES = 4
 TYPES = {"string": "varchar", "int": "integer"}
 
@@ -142,6 +144,9 @@ def answer(path, presto):
         return Mistake("a question to Presto", "no such file", f"{path.name} is missing")
     except (OSError, UnicodeDecodeError):
         return Mistake("a question to Presto", "the file cannot be read", f"{path.name} is not UTF-8 text")
+    if estimate := ESTIMATES.search("; ".join(statements(text))):
+        cause = f"{estimate[0]} is an estimate, which may be wrong by some per cent: count(distinct …) counts"
+        return Mistake("a query that counts", estimate[0], cause)
     try:
         return ask(presto, text)
     except NoQuestion as error:

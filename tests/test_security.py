@@ -2,18 +2,23 @@
 
 import os
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import psutil
 import pytest
 
+from swordlab.errors import LabError
 from swordlab.grading import clean, run, sandbox, state
+from swordlab.grading.classes import GraderProcess
+from swordlab.grading.grader import Grader
 from swordlab.grading.live import Files, Hive, Topic
 from swordlab.grading.results import FAIL, PASS
 from swordlab.grading.sandbox import Sandbox
 from swordlab.labs import SOLUTIONS, all_labs
-from swordlab.places import CHECKOUT
+from swordlab.places import CHECKOUT, State
 from swordlab.work import Watch, Work
 
 pytestmark = pytest.mark.cluster
@@ -48,6 +53,21 @@ def check(work, number):
     """Check a lab; verdict by check."""
     found = run.check(LABS[number], work, seed=run.new_seed())
     return found, {result.name: result for result in found.results}
+
+
+def test_a_program_has_a_box_of_its_own_inside_the_graders(tree):
+    """A grader that could make none must not run programs without: it once did, as root."""
+    code = "from swordlab.grading import sandbox; print(sandbox.is_available())"
+    command = [*GraderProcess(99).box(), sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "True", done.stderr
+
+
+def test_without_a_box_no_program_runs(monkeypatch):
+    monkeypatch.setattr(sandbox, "is_available", lambda: False)
+    monkeypatch.delenv("UNSAFE", raising=False)
+    with pytest.raises(LabError, match="no sandbox"):
+        Grader(State.current(), 0).work(CHECKOUT)
 
 
 @pytest.mark.parametrize(

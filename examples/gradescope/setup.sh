@@ -11,4 +11,5 @@ if ((${#missing[@]})); then
     apt-get update
     apt-get install -y --no-install-recommends python3 python3-venv make bubblewrap util-linux curl
 fi
+chmod +x "$here"/swordlab/bin/* # a zip may have lost that
 make -C "$here/swordlab" fetch

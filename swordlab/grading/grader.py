@@ -20,7 +20,7 @@ from swordlab.errors import LabError
 from swordlab.grading import clean, formats, run, state, variants
 from swordlab.grading import results as store
 from swordlab.grading.results import PASS, LabResult
-from swordlab.grading.sandbox import Sandbox, is_available
+from swordlab.grading.sandbox import Sandbox, is_used
 from swordlab.labs import SOLUTIONS, Lab, all_labs, needed
 from swordlab.places import State
 from swordlab.work import Work
@@ -84,7 +84,7 @@ class Grader:
 
     def work(self, tree: Path) -> Work:
         """A stranger's tree in the sandbox; the reference's without."""
-        boxed = tree != SOLUTIONS and is_available()
+        boxed = tree != SOLUTIONS and is_used()
         return Work(self.cluster, tree, Sandbox(self.state, self.number) if boxed else None)
 
     # the labs

@@ -133,12 +133,14 @@ class Topic:
                 raise NotChecked(f"Kafka sent nothing of topic {self.name} for {TIMEOUT:.0f} s", broken=True)
 
     def send(self, *values: dict[str, Any] | bytes | None) -> None:
-        """Write messages, events as JSON and bytes as they are; return when the broker has them all."""
+        """Write messages of one time, events as JSON and bytes as they are; return when the broker has them all."""
+        now = int(time.time() * 1000)
         sent = [
             self._producer.send(
                 self.name,
                 json.dumps(value).encode() if isinstance(value, dict) else value,
                 key=b"none" if value is None else None,  # kafka-python sends no message without both
+                timestamp_ms=now,
             )
             for value in values
         ]

@@ -26,6 +26,11 @@ def host(rng: Random) -> str:
     return f"{word(rng)}-{next(FRESH):x}.probe"
 
 
+def odd_host(rng: Random) -> str:
+    """A host that has never been seen, with what a name rarely has: the pipeline takes any."""
+    return rng.choice(("{}@comcast.com", "{}_1", "the {}", "{}:5000")).format(host(rng))
+
+
 def agent(rng: Random) -> str:
     """A user agent that has never been seen."""
     return f"Probe/{rng.randrange(1, 10)}.{rng.randrange(1000)}"
