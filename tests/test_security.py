@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -78,6 +79,14 @@ def test_without_a_box_no_program_runs(monkeypatch):
 def test_it_sees_its_own_files_only(work, path):
     done = attack(work, f"import os; print(os.path.exists({str(path)!r}))")
     assert done.output.strip() == "False", done
+
+
+def test_it_may_write_into_a_folder_that_a_check_made_for_it(work):
+    """As lab 10's report does, also where the program is another user than the grader."""
+    folder = Path(tempfile.mkdtemp(dir=work.sandbox.scratch))
+    (work.tree / "03-kafka" / "attack.py").write_text("import sys; open(sys.argv[1] + '/mine', 'w').write('done')")
+    done = work.run(LABS[3], "python attack.py", str(folder))
+    assert (folder / "mine").read_text() == "done", done
 
 
 def test_it_does_not_see_the_state_of_the_engines_or_another_submission(work, cluster, tree):

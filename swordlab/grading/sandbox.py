@@ -80,8 +80,12 @@ class Sandbox:
         return self.state.folder("tmp/scratch")
 
     def wrap(self, words: Sequence[str], environ: Mapping[str, str], folder: Path) -> list[str]:
-        """The command line that runs `words` in the box, with this environment, in this folder of the student's."""
-        self._give(self.scratch)
+        """The command line that runs `words` in the box, with this environment, in this folder of the student's.
+
+        A word that is a folder in `scratch` is one that the program writes into.
+        """
+        for made in (self.scratch, *(Path(word) for word in words if Path(word).parent == self.scratch)):
+            self._give(made)
         return [
             "bwrap",
             *namespaces(),
@@ -173,7 +177,7 @@ class Sandbox:
     def _give(self, folder: Path) -> None:
         """Let the program's user write the folder."""
         if os.getuid() == 0:
-            os.chown(folder, self.user, self.user)
+            os.chown(folder, self.user, self.user, follow_symlinks=False)  # a program may have put a link there
 
 
 def excess(processes: Sequence[psutil.Process]) -> str:
