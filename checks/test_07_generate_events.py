@@ -21,7 +21,7 @@ STARTS_WITHIN = 10.0  # seconds
 ON_TOPIC = "events on the topic during one run"
 REFUSED_LINE = re.compile(r'"[A-Z]+ (?P<route>\S+)[^"]*" (?P<status>[45]\d\d)')
 COLOURS = re.compile(r"\x1b\[[\d;]*m")
-AB_REFUSES = re.compile(r"^ab: (.*)$", re.MULTILINE)
+AB_REFUSES = re.compile(r"^(?:\S*/)?ab: (.*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
