@@ -14,7 +14,7 @@ from swordlab.grading import sandbox
 from swordlab.labs import all_labs
 from swordlab.places import CHECKOUT
 
-pytestmark = [pytest.mark.cluster, pytest.mark.long]
+pytestmark = pytest.mark.cluster
 LABS = all_labs()
 CLASS = ["all-right", "lab-4-wrong", "hostile", "empty", "broken-archive", "no-archive"]
 FULL = sum(lab.max_points for lab in LABS.values())
