@@ -92,7 +92,7 @@ gradescope: setup ## the zip of a Gradescope autograder
 test: lint ## lint, types, and the tests on the real engines
 	@$(VENV)/python -m pytest
 
-test-long: lint ## what takes long: random kills, a class graded, Docker
+test-long: lint ## what takes long: random kills, bad files, Docker
 	@$(VENV)/python -m pytest -m long
 
 lint: setup-test ## ruff and mypy
