@@ -3,7 +3,10 @@
 import os
 import sys
 
-from swordlab.cli import main
-
 os.environ.pop("PYTHONSAFEPATH", None)  # bin/swordlab sets it for itself, not for the programs that it becomes
-sys.exit(main())
+try:
+    from swordlab.cli import main
+
+    sys.exit(main())
+except KeyboardInterrupt:  # while the commands were still being imported; later ones are told of
+    sys.exit(130)
