@@ -49,20 +49,18 @@ def start(cluster: LocalCluster, *arguments: str, environ: Mapping[str, str] | N
     swordlab("down")
     begin = time.monotonic()
     command = [sys.executable, "-m", "swordlab", "up", *arguments]
-    up = subprocess.Popen(
-        command,
-        cwd=CHECKOUT,
-        env=os.environ | dict(environ or {}),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    log = cluster.state.log("bench")
+    with log.open("w") as output:
+        up = subprocess.Popen(
+            command, cwd=CHECKOUT, env=os.environ | dict(environ or {}), stdout=output, stderr=subprocess.STDOUT
+        )
     process = psutil.Process(up.pid)
     own = 0.0  # CPU seconds of the command itself
     while not answers():
         if up.poll() is None:
             own = cpu_seconds(process)
         if up.poll() or time.monotonic() - begin > PATIENCE:
-            raise SystemExit("the cluster did not start: make up says why")
+            raise SystemExit(f"the cluster did not start:\n{log.read_text()}")
         time.sleep(0.1)
     wall = time.monotonic() - begin
     supervisord = psutil.Process(int(cluster.supervisor.call.getPID()))
@@ -88,11 +86,13 @@ def cpu_seconds(process: psutil.Process) -> float:
 
 
 def one_after_the_other() -> str:
-    """A compose file in which each engine waits for the one before."""
+    """A compose file in which each engine waits for the one before; a NameNode with blocks is not ready without its
+    DataNode, so that these two start together."""
     lines, before = ["services:"], ""
-    for name in ENGINES:
-        lines += [f"  {name}:", f"    command: swordlab engine {name}"]
-        lines += [f"    healthcheck: {{test: [CMD, swordlab, healthy, {name}]}}"]
+    for name in (each for each in ENGINES if each != "datanode"):
+        names = f"{name} datanode" if name == "namenode" else name
+        lines += [f"  {name}:", f"    command: swordlab engine {names}"]
+        lines += [f"    healthcheck: {{test: [CMD, swordlab, healthy, {names.replace(' ', ', ')}]}}"]
         lines += [f"    depends_on: {{{before}: {{condition: service_healthy}}}}"] if before else []
         before = name
     return "\n".join(lines) + "\n"
