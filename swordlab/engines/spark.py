@@ -10,7 +10,7 @@ import zipfile
 from pathlib import Path
 from typing import NoReturn
 
-from swordlab import artifacts, endpoints
+from swordlab import artifacts, endpoints, files
 from swordlab.engines import java
 from swordlab.engines.base import properties
 from swordlab.errors import LabError
@@ -39,12 +39,11 @@ DRIVER = "org.apache.spark.deploy.SparkSubmit"
 
 def environment(state: State) -> dict[str, str]:
     """Write the driver's configuration; return the variables with which spark-submit runs."""
-    shim = state.folder("conf/java/bin") / "java"
-    shim.write_text(SHIM.format(java=shlex.quote(java.executable())))
+    shim = files.write(state.folder("conf/java/bin") / "java", SHIM.format(java=shlex.quote(java.executable())))
     shim.chmod(0o755)
     folder = state.folder("conf/spark")
     properties(folder / "spark-defaults.conf", defaults(state))
-    (folder / "log4j2.properties").write_text((state.conf / "log4j2.properties").read_text())
+    files.write(folder / "log4j2.properties", (state.conf / "log4j2.properties").read_text())
     return {
         "SPARK_HOME": str(artifacts.spark_home()),
         "SPARK_CONF_DIR": str(folder),
