@@ -90,9 +90,9 @@ def one_after_the_other() -> str:
     DataNode, so that these two start together."""
     lines, before = ["services:"], ""
     for name in (each for each in ENGINES if each != "datanode"):
-        names = f"{name} datanode" if name == "namenode" else name
-        lines += [f"  {name}:", f"    command: swordlab engine {names}"]
-        lines += [f"    healthcheck: {{test: [CMD, swordlab, healthy, {names.replace(' ', ', ')}]}}"]
+        names = ["namenode", "datanode"] if name == "namenode" else [name]
+        lines += [f"  {name}:", f"    command: swordlab engine {' '.join(names)}"]
+        lines += [f"    healthcheck: {{test: [CMD, swordlab, healthy, {', '.join(names)}]}}"]
         lines += [f"    depends_on: {{{before}: {{condition: service_healthy}}}}"] if before else []
         before = name
     return "\n".join(lines) + "\n"

@@ -166,13 +166,9 @@ def why_not(streams, table):
         for program in streams.lab.programs
         if programs.has_ended(streams.work, program) and not is_stub(streams, program)
     ]
-    causes = [
-        trouble.cause_of(streams.work, streams.lab, program.name)
-        for program in streams.lab.programs
-        if not ended_quietly(streams, program)
-    ]
-    if any(causes):
-        return "; ".join(filter(None, causes))
+    telling = [program for program in streams.lab.programs if not ended_quietly(streams, program)]
+    if causes := causes_of(streams, telling):
+        return causes
     if any(WAIT_BETWEEN.search(text) for text in sources(streams).values()):
         return "a wait between two start(): the program stays there, and the second sink never starts"
     if ended:
@@ -180,6 +176,12 @@ def why_not(streams, table):
     if not streams.files.data_files(table.folder):
         return f"no file is in {table.folder}: another path or topic, a filter that lets nothing through, or no start()"
     return "the stream reads another topic, its filter lets nothing through, or the schema does not find the keys"
+
+
+def causes_of(streams, some):
+    """Why some of the programs do not do their work, as far as their logs and ends tell; else empty."""
+    found = (trouble.cause_of(streams.work, streams.lab, program.name) for program in some)
+    return "; ".join(filter(None, found))
 
 
 def ended_quietly(streams, program):
@@ -471,17 +473,15 @@ class Trickle:
 def test_each_stream_has_its_own_checkpoint(streams):
     """Each stream keeps its own checkpoint."""
     found = streams.active_checkpoints()
-
-    def cause(otherwise):
-        causes = (trouble.cause_of(streams.work, streams.lab, program.name) for program in streams.lab.programs)
-        return "; ".join(filter(None, causes)) or otherwise
-
     require(
         found,
         expected="a checkpoint in HDFS for each stream",
         found="none that is in use",
         where="HDFS, below /",
-        cause=lambda: cause("no checkpointLocation, or one on this machine's disk: a restart forgets it"),
+        cause=lambda: (
+            causes_of(streams, streams.lab.programs)
+            or "no checkpointLocation, or one on this machine's disk: a restart forgets it"
+        ),
     )
     running = [program.name for program in streams.lab.programs if streams.is_alive(program)]
     require(
@@ -489,8 +489,9 @@ def test_each_stream_has_its_own_checkpoint(streams):
         expected=f"a checkpoint in HDFS for each of {' and '.join(running)}",
         found=", ".join(found),
         where="HDFS, below /",
-        cause=lambda: cause(
-            "the streams share one checkpoint, or one of them is on this machine's disk: a restart forgets it"
+        cause=lambda: (
+            causes_of(streams, streams.lab.programs)
+            or "the streams share one checkpoint, or one of them is on this machine's disk: a restart forgets it"
         ),
     )
     for table in TABLES:
@@ -534,8 +535,8 @@ def test_restart_loses_and_doubles_nothing(streams):
 
 def why_lost(streams, table):
     """Why rows are missing after a restart."""
-    causes = [trouble.cause_of(streams.work, streams.lab, program.name) for program in streams.lab.programs]
-    if any(streams.is_alive(program) for program in streams.lab.programs) and not any(causes):
+    alive = any(streams.is_alive(program) for program in streams.lab.programs)
+    if alive and not causes_of(streams, streams.lab.programs):
         return "the stream begins anew at the topic's end: it has no checkpoint that lasts"
     return why_not(streams, table)
 

@@ -157,13 +157,18 @@ def dropped(hive, name):
     """Drop a table's description, never its files; return the statement that makes it again, or None."""
     if (name,) not in tables_of(hive, "default"):
         return None
-    statement = "\n".join(line for (line,) in hive.rows(f"show create table default.{name}"))
+    statement = create_statement(hive, name)
     if statement.upper().startswith("CREATE VIEW"):
         hive.rows(f"drop view default.{name}")
     else:
         keep = "set tblproperties ('EXTERNAL'='TRUE', 'external.table.purge'='false')"
         hive.rows(f"alter table default.{name} {keep}", f"drop table default.{name}")
     return statement
+
+
+def create_statement(hive, name):
+    """The statement that makes a table or view again, as Hive prints it."""
+    return "\n".join(line for (line,) in hive.rows(f"show create table default.{name}"))
 
 
 def tables_of(hive, database):
@@ -191,7 +196,7 @@ def description(hive, name):
     return Description(
         tuple((column, kind) for column, kind, _ in sections["columns"] if column not in partitions),
         partitions,
-        "\n".join(line for (line,) in hive.rows(f"show create table default.{name}")),
+        create_statement(hive, name),
         {
             key.rstrip(":"): value
             for title in ("# Detailed Table Information", "# Storage Information")
@@ -276,12 +281,12 @@ def test_format_is_parquet_with_snappy(made, hive):
 def test_columns_have_names_types_and_order(made, hive, files):
     """The columns have the names, types and order of the files."""
     for table in TABLES:
-        spaced, found = made.table(table, hive).spaced, made.table(table, hive).columns
-        wanted = columns_of_files(files, table)
+        described_as = made.table(table, hive)
+        found, wanted = described_as.columns, columns_of_files(files, table)
         require(
-            not spaced,
+            not described_as.spaced,
             expected=f"{table.name}: {listed(wanted)}",
-            found=", ".join(map(repr, spaced)),
+            found=", ".join(map(repr, described_as.spaced)),
             where=LOOK.format(table.name),
             cause="a space stands before or after a column's name, inside the back quotes",
         )

@@ -16,6 +16,7 @@ from xml.etree import ElementTree
 import pytest
 from conftest import swordlab
 
+from swordlab.grading import clean
 from swordlab.grading.verdict import wait_for
 from swordlab.labs import SOLUTIONS
 from swordlab.places import CHECKOUT
@@ -79,9 +80,7 @@ class Course:
 def course(tmp_path_factory, cluster):
     course = Course(tmp_path_factory.mktemp("course") / "swordlab")
     yield course
-    cluster.supervisor.forget(
-        [program.name for program in cluster.supervisor.programs().values() if not program.engine]
-    )
+    cluster.supervisor.forget(clean.programs(cluster))
     assert swordlab("up").returncode == 0  # the engines were the copy's: defined by the original, they start anew
 
 

@@ -73,9 +73,9 @@ class LocalCluster(Cluster):
     def _check_ports(self, programs: Mapping[str, Program], info: Mapping[str, ProgramInfo]) -> None:
         for program in programs.values():
             running = program.name in info and info[program.name].is_up
-            if running or not program.engine:
+            engine = self._engine(program)
+            if running or engine is None:
                 continue
-            engine = engines.engine(program.engine, self.state, program.environment)
             for variable in engine.ports:
                 if not is_free(engine.port(variable)):
                     raise port_taken(engine.port(variable), variable, program.name)

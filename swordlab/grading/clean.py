@@ -25,10 +25,11 @@ def wipe(work: Work) -> None:
     hive = Hive()
     for database in databases(hive):
         hive.rows(f"drop database `{database}` cascade")
-    for name in tables(hive):
+    names = tables(hive)
+    for name in names:
         with suppress(HiveError):
             hive.rows(f"drop view if exists default.`{name}`")
-    state.drop_tables(tables(hive))
+    state.drop_tables(names)
     for path in user_paths():
         state.delete_files(path)
     state.delete_topics(topics())
