@@ -55,8 +55,8 @@ def packages_of_demo(folder: Path) -> Path:
     """A folder with the archives that the lab's set-up installs; pip's cache does not keep each of them."""
     archives = folder / "packages"
     lock = CHECKOUT / "requirements.lock"
-    command = (sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--requirement", lock, "--dest", archives)
-    seconds(command, folder, dict(os.environ))
+    download = (sys.executable, "-m", "pip", "download", "--quiet", "--no-deps")
+    seconds((*download, "--requirement", lock, "--dest", archives), folder, dict(os.environ))
     return archives
 
 

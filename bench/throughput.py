@@ -32,7 +32,7 @@ def measure(_: LocalCluster) -> list[Row]:
                 without.append(rate(bare, clients))
                 with_kafka.append(rate(real, clients))
             figure = f"Flask, {clients} client{'s' * (clients > 1)}"
-            rows.append(Row(figure, f"{median(with_kafka):.0f} requests/s"))
+            rows.append(Row(figure, f"{median(with_kafka):.0f} /s"))
             rows.append(at_least("  ÷ without Kafka", median(with_kafka) / median(without), 0.8))
     return rows
 

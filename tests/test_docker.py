@@ -95,13 +95,9 @@ def services(environ, image, request):
 
 
 def typed(line, environ, text="", seconds=120):
-    """Run a command line as if it were typed in the project's folder; the report's ports become this cluster's."""
-    for name, port in endpoints.PORTS.items():
-        line = re.sub(rf"(?<=:){port}\b", environ[name], line)
-    if line.startswith("docker-compose exec"):
-        line = " ".join(docker.compose_command()) + line.replace("docker-compose exec", " exec -T", 1)
+    """Run a command line as if it were typed in the project's folder."""
     return subprocess.run(
-        ["timeout", str(seconds), "bash", "-c", line],
+        ["timeout", str(seconds), "bash", "-c", here(line, environ)],
         cwd=CHECKOUT,
         env=os.environ | environ | {"FLASK_URL": f"http://localhost:{environ['FLASK_PORT']}"},
         input=text,
@@ -109,6 +105,24 @@ def typed(line, environ, text="", seconds=120):
         text=True,
         check=False,
     )
+
+
+def here(line, environ):
+    """The command line with this cluster's ports for the report's, and with this machine's compose."""
+    for name, port in endpoints.PORTS.items():
+        line = re.sub(rf"(?<=:){port}\b", environ[name], line)
+    if line.startswith("docker-compose exec"):
+        line = " ".join(docker.compose_command()) + line.replace("docker-compose exec", " exec -T", 1)
+    return line
+
+
+def until_it_works(run, line, status=0):
+    """Run a line until it ends as it should, within a minute: a stream's next batch takes its time."""
+    deadline = time.monotonic() + 60
+    while (done := run()).returncode != status:
+        assert time.monotonic() < deadline, f"{line}\n{done.stdout}{done.stderr}"
+        time.sleep(1)
+    return done
 
 
 def inside(service, command):
@@ -152,17 +166,8 @@ def test_the_reports_command_lines_work(services, environ):
                 stack.enter_context(going_on(line, environ))
             else:
                 text = next((text for end, text in TYPED.items() if end in line), "")
-                done = worked(line, environ, text)
+                done = until_it_works(lambda line=line, text=text: typed(line, environ, text), line)
                 assert "Internal Server Error" not in done.stdout
-
-
-def worked(line, environ, text):
-    """A line until it ends well, within a minute: Spark's folders take their time."""
-    deadline = time.monotonic() + 60
-    while (done := typed(line, environ, text)).returncode:
-        assert time.monotonic() < deadline, f"{line}\n{done.stdout}{done.stderr}"
-        time.sleep(1)
-    return done
 
 
 @contextlib.contextmanager
@@ -170,9 +175,7 @@ def going_on(line, environ):
     """Start a line, wait until it shows that it works; the program in the container outlives the end of the line."""
     word = next(word for word in GOES_ON if word in line)
     shows = {"flask run": f"Running on http://127.0.0.1:{environ['FLASK_PORT']}", "spark-submit": "", "kafkacat -C": ""}
-    for name, port in endpoints.PORTS.items():
-        line = re.sub(rf"(?<=:){port}\b", environ[name], line)
-    line = " ".join(docker.compose_command()) + line.replace("docker-compose exec", " exec -T", 1)
+    line = here(line, environ)
     log = Path(environ["SWORDLAB_STATE"]).with_name("typed.log")
     with log.open("wb") as output:
         running = subprocess.Popen(["bash", "-c", f"exec {line}"], cwd=CHECKOUT, stdout=output, stderr=output)
@@ -203,15 +206,15 @@ def lines_of(lesson):
 def test_the_lessons_command_lines_work(services, environ, lab):
     folder = docker.mounted(labs.SOLUTIONS / lab.folder)
     for line in lines_of((labs.LABS / lab.folder / "README.md").read_text()):
-        for name, port in endpoints.PORTS.items():
-            line = re.sub(rf"(?<=:){port}\b", environ[name], line)
         goes_on = "kafkacat -C" in line and " -e" not in line
-        command = ["docker", "exec", "-i", "-w", str(folder), container("mids").id]
-        run = [*command, "timeout", "5" if goes_on else "100", "bash", "-c", line]
-        wanted, deadline = 124 if goes_on else 0, time.monotonic() + 60  # a stream's next batch takes its time
-        while (done := subprocess.run(run, input="", capture_output=True, text=True, check=False)).returncode != wanted:
-            assert time.monotonic() < deadline, f"{line}\n{done.stdout}{done.stderr}"
-            time.sleep(1)
+        words = ["timeout", "5" if goes_on else "100", "bash", "-c", here(line, environ)]
+        until_it_works(lambda words=words: in_mids(folder, words), line, 124 if goes_on else 0)
+
+
+def in_mids(folder, words):
+    """Run a command in the container of the student's tools."""
+    command = ["docker", "exec", "-i", "-w", str(folder), container("mids").id, *words]
+    return subprocess.run(command, input="", capture_output=True, text=True, check=False)
 
 
 def test_every_solution_passes(services, environ):

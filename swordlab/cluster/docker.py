@@ -45,9 +45,9 @@ INHERITED = {"PATH", "HOME", "SWORDLAB_STATE", "SWORDLAB_CACHE", "SWORDLAB_HOSTS
 """What a program in a container takes from the image, whatever it is on this machine."""
 LISTENER = """\
 import psutil, sys
-for found in psutil.net_connections("tcp"):
-    if found.status == psutil.CONN_LISTEN and found.laddr.port == int(sys.argv[1]) and found.pid:
-        print(psutil.Process(found.pid).environ().get("SWORDLAB_PROGRAM", ""))
+from swordlab.cluster.local import listening
+for pid in listening().get(int(sys.argv[1]), ()):
+    print(psutil.Process(pid).environ().get("SWORDLAB_PROGRAM", ""))
 """
 """Run in a container: the mark of the program that listens on a port."""
 BUILD_CAUSES = (
