@@ -3,13 +3,12 @@
 FROM debian:bookworm-slim AS system
 
 # The slim image has no folder for manual pages, without which Java does not install. kcat is what kafkacat is called
-# since 2021; the lessons use the old name (-u: each message is shown at once, in a pipe too). Nothing can be written but the state and /tmp, so that is lab's home.
+# since 2021; the lessons use the old name. Nothing can be written but the state and /tmp, so that is lab's home.
 RUN mkdir -p /usr/share/man/man1 \
     && apt-get update \
     && apt-get install -y --no-install-recommends \
         apache2-utils ca-certificates curl kcat make openjdk-17-jre-headless python3 python3-venv \
     && rm -rf /var/lib/apt/lists/* \
-    && printf '#!/bin/sh\nexec kcat -u "$@"\n' >/usr/local/bin/kafkacat && chmod 755 /usr/local/bin/kafkacat \
     && useradd --uid 1000 --no-create-home --home-dir /tmp lab \
     && install -d -o lab -g lab /var/lib/swordlab
 
@@ -20,6 +19,8 @@ RUN update-ca-certificates
 ENV PIP_CERT=/etc/ssl/certs/ca-certificates.crt \
     REQUESTS_CA_BUNDLE=/etc/ssl/certs/ca-certificates.crt \
     SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
+
+COPY docker/kafkacat /usr/local/bin/
 
 FROM system
 WORKDIR /opt/swordlab

@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 import psutil
 from rich.table import Table
 
-from bench import cold, latency, memory, throughput, warm
+from bench import cold, latency, memory, on_docker, throughput, warm
 from bench.row import Row
 from bench.surroundings import own_cluster
 from swordlab import console
@@ -18,14 +18,15 @@ from swordlab.cluster.local import LocalCluster
 from swordlab.places import CHECKOUT
 
 PAGE = CHECKOUT / "docs" / "bench.md"
+ALONE: dict[str, Callable[[], list[Row]]] = {"cold": cold.measure, "docker": on_docker.measure}
 ON_A_CLUSTER: dict[str, Callable[[LocalCluster], list[Row]]] = {
     "memory": memory.measure,
     "latency": latency.measure,
     "throughput": throughput.measure,
-    "warm": warm.measure,  # last: it starts engines anew and leaves the Spark jobs down
+    "warm": warm.measure,  # last: it starts engines anew, and without the programs
 }
 """A measurement more is a module more and a line here."""
-NAMES = ["cold", *ON_A_CLUSTER]
+NAMES = [*ALONE, *ON_A_CLUSTER]
 
 
 def main(names: Sequence[str]) -> int:
@@ -50,9 +51,9 @@ def main(names: Sequence[str]) -> int:
 
 def measurements(wanted: Sequence[str]) -> Iterator[list[Row]]:
     """The rows of one measurement after the other."""
-    if "cold" in wanted:
-        console.say("measuring cold …")
-        yield cold.measure()
+    for name in (each for each in wanted if each in ALONE):
+        console.say(f"measuring {name} …")
+        yield ALONE[name]()
     if on_a_cluster := [name for name in wanted if name in ON_A_CLUSTER]:
         console.say("starting a cluster and running the demo on it …")
         with own_cluster() as cluster:
@@ -65,7 +66,8 @@ def print_table(rows: Sequence[Row]) -> None:
     """The table for the person at the keyboard."""
     table = Table(box=None, pad_edge=False)
     for column in ("MEASUREMENT", "FIGURE", "TARGET", ""):
-        table.add_column(column, justify="right" if column in ("FIGURE", "TARGET") else "left", no_wrap=True)
+        is_number = column in ("FIGURE", "TARGET")
+        table.add_column(column, justify="right" if is_number else "left", no_wrap=column != "MEASUREMENT")
     for row in rows:
         table.add_row(row.what, row.figure, row.target, row.verdict, style="red" if row.reached is False else None)
     console.out.print(table)

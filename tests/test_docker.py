@@ -176,7 +176,7 @@ def going_on(line, environ):
     word = next(word for word in GOES_ON if word in line)
     shows = {"flask run": f"Running on http://127.0.0.1:{environ['FLASK_PORT']}", "spark-submit": "", "kafkacat -C": ""}
     line = here(line, environ)
-    log = Path(environ["SWORDLAB_STATE"]).with_name("typed.log")
+    log = Path(environ["SWORDLAB_STATE"]).with_name(f"typed-{word.split()[0]}-{time.monotonic_ns()}.log")
     with log.open("wb") as output:
         running = subprocess.Popen(["bash", "-c", f"exec {line}"], cwd=CHECKOUT, stdout=output, stderr=output)
         try:

@@ -1,11 +1,14 @@
 import hashlib
 import http.server
+import os
 import threading
+import time
 
 import pytest
 
 from swordlab import artifacts, fetch
 from swordlab.artifacts import Artifact
+from swordlab.engines import java
 from swordlab.errors import LabError
 
 CONTENT = bytes(range(256)) * 4096
@@ -77,3 +80,11 @@ def test_a_damaged_archive_is_refused_and_deleted(repository):
 
 def test_what_is_fetched_stays_under_the_promised_size():
     assert sum(artifact.size for artifact in artifacts.everything()) < 1.04e9  # bytes; Python packages come on top
+
+
+def test_class_data_that_no_program_used_for_long_is_deleted(tmp_path):
+    for name, days in {"used.jsa": 2, "old.jsa": 40, "old.other": 40}.items():
+        (tmp_path / name).write_text(name)
+        os.utime(tmp_path / name, (time.time() - days * 86400,) * 2)
+    java.drop_unused(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["old.other", "used.jsa"]

@@ -7,7 +7,9 @@ import hashlib
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -22,6 +24,7 @@ VERSION = "17"
 LEAN = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xss512k", "-XX:-UsePerfData")
 YOUNG = "-Xmn24m"
 """The part of the heap for new objects, all of which is resident soon: by default a third of the heap."""
+UNUSED = 30 * 86400.0  # seconds after which an archive belongs to a checkout that is gone
 STOCK_VARIABLE = "SWORDLAB_STOCK_JVM"
 """When set, engines start with Java's own defaults: what `make bench` compares with."""
 
@@ -177,7 +180,16 @@ def base_archive() -> Path:
             capture_output=True,
         )
         scratch.rename(target)
+        drop_unused(target.parent)
     return target
+
+
+def drop_unused(folder: Path) -> None:
+    """Delete the archives that no program has used for long: each checkout, and each version of a jar, has its own."""
+    for archive in folder.glob("*.jsa"):
+        with suppress(FileNotFoundError):  # another checkout does the same
+            if time.time() - archive.stat().st_mtime > UNUSED:
+                archive.unlink()
 
 
 def sharing(file: Path) -> list[str]:
@@ -192,6 +204,8 @@ def _share(file: Path) -> list[str]:
     """Use an archive, and say nothing where that is not possible."""
     if os.environ.get(STOCK_VARIABLE):
         return []
+    with suppress(OSError):  # a cache that is read-only
+        os.utime(file)  # its last use
     return [f"-XX:SharedArchiveFile={file}", "-Xlog:cds=off", "-Xlog:cds+dynamic=off"]
 
 
