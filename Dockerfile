@@ -45,6 +45,8 @@ COPY bin/ bin/
 COPY swordlab/ swordlab/
 RUN python -m compileall -q swordlab && swordlab fetch
 
+# By this the images of earlier builds are found, and deleted.
+LABEL swordlab=
 # In a container the network knows the services' names, and listens on every address: only loopback ports are published.
 ENV SWORDLAB_HOSTS= \
     BIND=0.0.0.0 \

@@ -1,6 +1,5 @@
 """`make doctor`: whether this machine can run the lab, and what to do where it cannot."""
 
-import contextlib
 import os
 import platform
 import shutil
@@ -10,14 +9,15 @@ from dataclasses import dataclass
 import psutil
 
 from swordlab import artifacts, console, endpoints, fetch
-from swordlab.cluster.local import holder_of, is_free, listener
+from swordlab.cluster.local import holder_of, is_free
 from swordlab.cluster.runtime import DISK_NEEDED, Cluster
 from swordlab.engines import java
 from swordlab.errors import LabError
-from swordlab.places import CHECKOUT, cache_folder
+from swordlab.places import CHECKOUT, cache_folder, on_docker
 from swordlab.tools import shell
 
 MEMORY_NEEDED = 2.0  # GiB: the engines and both Spark jobs
+DOCKER = "Docker"
 PROBLEM, NOTE, FINE = "problem", "note", "ok"
 STYLE = {PROBLEM: "red", NOTE: "yellow", FINE: "green"}
 PORTS_OF_PROGRAMS = ("FLASK_PORT", "SPARK_UI_PORT")
@@ -43,6 +43,8 @@ def run(cluster: Cluster) -> int:
             console.say(f"{finding.subject:<9} {finding.text}")
             if finding.cure:
                 console.say(f"{'':20}What to do: {finding.cure}")
+            if (finding.kind, finding.subject) == (PROBLEM, DOCKER):
+                return 2  # what comes after it asks Docker
     console.say("The lab can run here." if not problems else f"Problems: {problems}.")
     return 2 if problems else 0
 
@@ -58,6 +60,20 @@ def java_17(_: Cluster) -> Iterator[Finding]:
         yield Finding(FINE, "Java", f"{java.VERSION} in {java.home()}")
     except LabError as error:
         yield Finding(PROBLEM, "Java", error.message, error.hint)
+
+
+def docker_engine(_: Cluster) -> Iterator[Finding]:
+    """Docker, where the lab is told to use it."""
+    if not on_docker():
+        return
+    from swordlab.cluster import docker  # no other runtime needs it
+
+    try:
+        docker.require()
+        version = docker.docker("version", "--format", "{{.Server.Version}}").strip()
+        yield Finding(FINE, DOCKER, f"engine {version}, {' '.join(docker.compose_command())}")
+    except LabError as error:
+        yield Finding(PROBLEM, DOCKER, error.message, error.hint)
 
 
 def engines(_: Cluster) -> Iterator[Finding]:
@@ -95,7 +111,7 @@ def ports(cluster: Cluster) -> Iterator[Finding]:
     """Every port is free, or held by this cluster."""
     taken = 0
     for variable, port in endpoints.ports().items():
-        if is_free(port) or _is_ours(cluster, port):
+        if is_free(port) or cluster.holds(port):
             continue
         taken += 1
         kind = NOTE if variable in PORTS_OF_PROGRAMS else PROBLEM
@@ -103,13 +119,6 @@ def ports(cluster: Cluster) -> Iterator[Finding]:
         yield Finding(kind, "ports", f"{port} ({variable}) is taken by {holder_of(port)}", cure)
     if not taken:
         yield Finding(FINE, "ports", " ".join(map(str, endpoints.ports().values())))
-
-
-def _is_ours(cluster: Cluster, port: int) -> bool:
-    with contextlib.suppress(psutil.Error, OSError):
-        process = listener(port)
-        return process is not None and cluster.supervisor.owns(process)
-    return False
 
 
 def tools(_: Cluster) -> Iterator[Finding]:
@@ -160,6 +169,7 @@ CHECKS: tuple[Callable[[Cluster], Iterator[Finding]], ...] = (
     python,
     java_17,
     engines,
+    docker_engine,
     disk,
     memory,
     ports,

@@ -217,6 +217,16 @@ def in_mids(folder, words):
     return subprocess.run(command, input="", capture_output=True, text=True, check=False)
 
 
+def test_the_doctor_knows_docker(services, environ):
+    done = swordlab("doctor", environ=environ)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"ok +Docker +engine \d+\.", done.stdout) and re.search(r"ok +cluster +up", done.stdout)
+    done = swordlab("doctor", environ=environ | {"DOCKER_HOST": "unix:///nobody-listens-here"})
+    assert done.returncode == 2, done.stdout
+    assert re.search(r"problem +Docker +Docker's daemon does not answer", done.stdout), done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+
 def test_every_solution_passes(services, environ):
     done = swordlab("check", "--tree", "solutions", environ=environ, timeout=900)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -179,8 +179,16 @@ class DockerCluster(Cluster):
             self.supervisor.define(self.supervisor.programs())
             self.supervisor.ensure_running()
 
+    def holds(self, port: int) -> bool:
+        """Whether a running container publishes it."""
+        running = self._running()
+        return bool(running) and any(port in self.services()[name].ports for name in running)
+
+    def _running(self) -> set[str]:
+        return {container.service for container in self.containers() if container.is_running}
+
     def _check_ports(self, services: Mapping[str, Service]) -> None:
-        running = {container.service for container in self.containers() if container.is_running}
+        running = self._running()
         variables = {port: name for name, port in endpoints.ports().items()}
         for service in services.values():
             for port in service.ports if service.name not in running else ():
@@ -201,6 +209,8 @@ class DockerCluster(Cluster):
                 ((cause, cure) for sign, cause, cure in BUILD_CAUSES if sign in text), ("its output says why", str(log))
             )
             raise LabError(f"the image could not be built. The last lines:\n{tail}\n  Likely cause: {cause}", cure)
+        with contextlib.suppress(LabError):  # another prune is at work
+            docker("image", "prune", "--force", "--filter", f"label={IMAGE}")  # earlier builds that nothing uses
         report("image", f"built after {time.monotonic() - began:.1f} s")
 
     def _start(self, services: Mapping[str, Service], report: Report, seconds: float) -> None:

@@ -107,6 +107,13 @@ class LocalCluster(Cluster):
             )
         return rows
 
+    def holds(self, port: int) -> bool:
+        """Whether one of its processes listens there."""
+        with contextlib.suppress(psutil.Error, OSError):
+            process = listener(port)
+            return process is not None and self.supervisor.owns(process)
+        return False
+
     def _engine(self, program: Program) -> Engine | None:
         if not program.engine:
             return None

@@ -116,6 +116,10 @@ class Cluster(ABC):
         """One row for each program."""
 
     @abstractmethod
+    def holds(self, port: int) -> bool:
+        """Whether it is this cluster that listens on a port of this machine."""
+
+    @abstractmethod
     def log_command(self, name: str) -> list[str]:
         """What follows the log of a program or a service; UsageError when there is none."""
 
