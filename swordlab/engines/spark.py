@@ -73,6 +73,9 @@ def defaults(state: State) -> dict[str, object]:
         "spark.hadoop.fs.defaultFS": where["HDFS_URL"],
         "spark.hadoop.dfs.client.use.datanode.hostname": "true",
         "spark.hadoop.dfs.replication": 1,
+        # a driver waits for a NameNode that is being started again, and does not end at once: 15 tries, a second apart
+        "spark.hadoop.dfs.client.retry.policy.enabled": "true",
+        "spark.hadoop.dfs.client.retry.policy.spec": "1000,15",
         "spark.hadoop.hive.metastore.uris": where["METASTORE_URI"],
         "spark.sql.warehouse.dir": "/user/hive/warehouse",
         # the file sink writes aside and renames at commit, so that Hive and Presto never read half a file; a batch that
