@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 import psutil
 from rich.table import Table
 
-from bench import cold, latency, memory, on_docker, throughput, warm
+from bench import cold, grading, latency, memory, on_docker, throughput, warm
 from bench.row import Row
 from bench.surroundings import own_cluster
 from swordlab import console
@@ -18,7 +18,11 @@ from swordlab.cluster.local import LocalCluster
 from swordlab.places import CHECKOUT
 
 PAGE = CHECKOUT / "docs" / "bench.md"
-ALONE: dict[str, Callable[[], list[Row]]] = {"cold": cold.measure, "docker": on_docker.measure}
+ALONE: dict[str, Callable[[], list[Row]]] = {
+    "cold": cold.measure,
+    "docker": on_docker.measure,
+    "grading": grading.measure,
+}
 ON_A_CLUSTER: dict[str, Callable[[LocalCluster], list[Row]]] = {
     "memory": memory.measure,
     "latency": latency.measure,

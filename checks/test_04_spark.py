@@ -28,6 +28,7 @@ EXACT = 0.6  # seconds by which a trigger may fire late
 TRIGGER_SEEN_WITHIN = 32.0  # seconds
 EACH = 5  # events of each kind
 POLL = 0.3  # seconds
+LOOK_DEEPER = 2.0  # seconds between two looks at what takes many requests: checkpoints, processes
 WRITES = re.compile(r"\.write(Stream)?\b")
 WAIT_BETWEEN = re.compile(r"\.start\(.*\bawait\w*\(.*\.start\(", re.DOTALL)
 MAKERS = {GUILD_JOINS: probes.join, SWORD_PURCHASES: probes.purchase}
@@ -68,7 +69,7 @@ class Streams:
 
     def wait(self, seconds=LANDS_WITHIN):
         """Until all that was sent has landed, or never will; return whether it has."""
-        wait_for(lambda: not self.missing() or self.hopeless(), seconds, POLL)
+        wait_for(lambda: wait_for(lambda: not self.missing(), LOOK_DEEPER, POLL) or self.hopeless(), seconds)
         return not self.missing()
 
     def hopeless(self):
@@ -416,7 +417,7 @@ def wait_for_trigger(streams):
         return gaps and all(any(gap <= TRIGGER + EXACT for gap in each) for each in gaps)
 
     with Trickle(streams):
-        wait_for(shown, TRIGGER_SEEN_WITHIN, POLL)
+        wait_for(shown, TRIGGER_SEEN_WITHIN, LOOK_DEEPER / 2)
     return found()
 
 
