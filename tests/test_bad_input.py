@@ -13,7 +13,7 @@ import pytest
 from bench.surroundings import free_ports
 from swordlab.grading import run
 from swordlab.grading.results import FAIL
-from swordlab.labs import SOLUTIONS, all_labs
+from swordlab.labs import SOLUTIONS, all_labs, needed
 from swordlab.work import Work
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
@@ -154,10 +154,11 @@ TRIED = [(case, kind) for case in CASES for kind in [*ANYWHERE, *case.contents]]
 
 
 @pytest.fixture(scope="module")
-def tree(tmp_path_factory):
-    """The solutions, in which one file at a time is spoilt."""
+def tree(cluster, tmp_path_factory):
+    """The solutions, in which one file at a time is spoilt; topic and tables are there."""
     folder = tmp_path_factory.mktemp("spoilt") / "labs"
     shutil.copytree(SOLUTIONS, folder, ignore=shutil.ignore_patterns("__pycache__", "out"))
+    Work(cluster, folder).perform(needed(LABS[10]))
     return folder
 
 
