@@ -174,6 +174,9 @@ def why_not(streams, table):
         return "a wait between two start(): the program stays there, and the second sink never starts"
     if ended:
         return f"{' and '.join(ended)} ended: a batch, or nothing that waits for the stream (awaitTermination)"
+    stubs = [program.name for program in streams.lab.programs if is_stub(streams, program)]
+    if stubs and not any(table.name in text for text in sources(streams).values()):
+        return f"{' and '.join(stubs)} ended: nothing in its file writes a stream, and no file names {table.folder}"
     if not streams.files.data_files(table.folder):
         return f"no file is in {table.folder}: another path or topic, a filter that lets nothing through, or no start()"
     return "the stream reads another topic, its filter lets nothing through, or the schema does not find the keys"
