@@ -105,7 +105,8 @@ class Work:
     def started_by_hand(self, lab: Lab, program: Program) -> list[psutil.Process]:
         """Processes that run this program's file of this tree without the lab's supervisor."""
         files = {str(self.folder(lab) / name) for name in lab.edits if names(program, name)}
-        return [process for process in psutil.process_iter() if files & set(files_of(process))] if files else []
+        state = str(self.cluster.state.root)
+        return [process for process in psutil.process_iter() if files & set(files_of(process, state))] if files else []
 
     # steps
 
@@ -336,11 +337,15 @@ def names(program: Program, file: str) -> bool:
     return file in program.command or file in program.environment.values()
 
 
-def files_of(process: psutil.Process) -> Iterator[str]:
-    """The Python files that a process of nobody's runs, with their whole paths: arguments and FLASK_APP."""
+def files_of(process: psutil.Process, state: str) -> Iterator[str]:
+    """The Python files that a process runs, with their whole paths: arguments and FLASK_APP.
+
+    None for a supervised process, a step, and one from a shell of a cluster with another state folder.
+    """
     with suppress(psutil.Error, OSError):
         environ = process.environ()
-        if "SWORDLAB_PROGRAM" not in environ and MARK not in environ:
+        is_ours = environ.get("SWORDLAB_STATE", state) == state
+        if is_ours and "SWORDLAB_PROGRAM" not in environ and MARK not in environ:
             for word in [*process.cmdline(), environ.get("FLASK_APP", "")]:
                 if word.endswith(".py"):
                     yield os.path.normpath(os.path.join(process.cwd(), word))  # noqa: PTH118

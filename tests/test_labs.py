@@ -1,14 +1,19 @@
 """What the folders of the labs must hold, read from the files alone: no engine runs."""
 
 import ast
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 
 from swordlab import endpoints, labs
 from swordlab.cluster import compose
-from swordlab.cluster.local import COMPOSE_FILE
+from swordlab.cluster.local import COMPOSE_FILE, LocalCluster
 from swordlab.errors import UsageError
+from swordlab.places import State
+from swordlab.work import Work
 
 LABS = list(labs.all_labs().values())
 NOT_EDITED = {"README.md", "lab.toml", "__pycache__", "out"}
@@ -149,3 +154,29 @@ def test_the_starter_of_lab_1_differs_from_the_clusters_file_in_its_gaps_only():
     body = starter[starter.index("x-lab: &lab") :]
     added = [number for number, line in enumerate(body) if line not in whole]
     assert all("TODO" in body[number] or "TODO" in body[number - 1] for number in added)
+
+
+@pytest.mark.parametrize(
+    ("environ", "is_noticed"),
+    [
+        ({}, True),
+        ({"SWORDLAB_STATE": "this"}, True),
+        ({"SWORDLAB_STATE": "another"}, False),
+        ({"SWORDLAB_PROGRAM": "supervised"}, False),
+    ],
+)
+def test_a_program_that_was_started_by_hand_is_noticed(environ, is_noticed, tmp_path):
+    lab = labs.lab(4)
+    program, file = lab.programs[0], tmp_path / "labs" / lab.folder / lab.edits[0]
+    file.parent.mkdir(parents=True)
+    file.write_text("import time\ntime.sleep(60)\n")
+    work = Work(LocalCluster(State(tmp_path / "this")), tmp_path / "labs")
+    where = {name: str(tmp_path / value) for name, value in environ.items()}
+    surroundings = {name: value for name, value in os.environ.items() if not name.startswith("SWORDLAB")}
+    running = subprocess.Popen([sys.executable, file.name], cwd=file.parent, env=surroundings | where)
+    try:
+        found = [process.pid for process in work.started_by_hand(lab, program)]
+    finally:
+        running.kill()
+        running.wait()
+    assert found == ([running.pid] if is_noticed else [])
