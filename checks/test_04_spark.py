@@ -162,10 +162,11 @@ def why_not(streams, table):
     with suppress(CheckFailed):
         if streams.rows.of(other, hosts):
             return f"they are in {other.folder}: the paths or the filters are swapped, or a filter lets them through"
+    stubs = [program.name for program in streams.lab.programs if is_stub(streams, program)]
     ended = [
         program.name
         for program in streams.lab.programs
-        if programs.has_ended(streams.work, program) and not is_stub(streams, program)
+        if programs.has_ended(streams.work, program) and program.name not in stubs
     ]
     telling = [program for program in streams.lab.programs if not ended_quietly(streams, program)]
     if causes := causes_of(streams, telling):
@@ -174,7 +175,6 @@ def why_not(streams, table):
         return "a wait between two start(): the program stays there, and the second sink never starts"
     if ended:
         return f"{' and '.join(ended)} ended: a batch, or nothing that waits for the stream (awaitTermination)"
-    stubs = [program.name for program in streams.lab.programs if is_stub(streams, program)]
     if stubs and not any(table.name in text for text in sources(streams).values()):
         return f"{' and '.join(stubs)} ended: nothing in its file writes a stream, and no file names {table.folder}"
     if not streams.files.data_files(table.folder):

@@ -109,9 +109,9 @@ def memory(cluster: Cluster) -> Iterator[Finding]:
 
 def ports(cluster: Cluster) -> Iterator[Finding]:
     """Every port is free, or held by this cluster."""
-    taken = 0
+    taken, held = 0, cluster.held_ports()
     for variable, port in endpoints.ports().items():
-        if is_free(port) or cluster.holds(port):
+        if port in held or is_free(port):
             continue
         taken += 1
         kind = NOTE if variable in PORTS_OF_PROGRAMS else PROBLEM

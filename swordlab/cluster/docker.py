@@ -179,10 +179,11 @@ class DockerCluster(Cluster):
             self.supervisor.define(self.supervisor.programs())
             self.supervisor.ensure_running()
 
-    def holds(self, port: int) -> bool:
-        """Whether a running container publishes it."""
+    def held_ports(self) -> set[int]:
+        """Those that a running container publishes."""
         running = self._running()
-        return bool(running) and any(port in self.services()[name].ports for name in running)
+        services = self.services() if running else {}
+        return {port for name in running for port in services[name].ports}
 
     def _running(self) -> set[str]:
         return {container.service for container in self.containers() if container.is_running}

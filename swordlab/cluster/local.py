@@ -107,12 +107,14 @@ class LocalCluster(Cluster):
             )
         return rows
 
-    def holds(self, port: int) -> bool:
-        """Whether one of its processes listens there."""
-        with contextlib.suppress(psutil.Error, OSError):
-            process = listener(port)
-            return process is not None and self.supervisor.owns(process)
-        return False
+    def held_ports(self) -> set[int]:
+        """Those on which one of its processes listens."""
+        found = set()
+        for port, pids in listening().items():
+            with contextlib.suppress(psutil.Error, OSError):
+                if any(self.supervisor.owns(psutil.Process(pid)) for pid in pids):
+                    found.add(port)
+        return found
 
     def _engine(self, program: Program) -> Engine | None:
         if not program.engine:

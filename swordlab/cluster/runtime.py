@@ -116,8 +116,8 @@ class Cluster(ABC):
         """One row for each program."""
 
     @abstractmethod
-    def holds(self, port: int) -> bool:
-        """Whether it is this cluster that listens on a port of this machine."""
+    def held_ports(self) -> set[int]:
+        """The ports of this machine on which it is this cluster that listens."""
 
     @abstractmethod
     def log_command(self, name: str) -> list[str]:
