@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+import requests
 from conftest import swordlab
 
 from bench.surroundings import own_ports
@@ -270,8 +271,17 @@ def test_an_extra_authority_is_trusted_in_the_image(tmp_path, environ):
         subprocess.run(["docker", "rmi", "swordlab-test-ca"], check=False, capture_output=True)
 
 
+def leave_a_query_running(environ):
+    """A statement whose client went away: Presto works on it for minutes."""
+    rows = " cross join ".join(f"unnest(sequence(1, 10000)) as t{n}(x{n})" for n in range(3))
+    url = f"http://127.0.0.1:{environ['PRESTO_PORT']}/v1/statement"
+    answer = requests.post(url, f"select count(*) from {rows}", headers={"X-Presto-User": "lab"}, timeout=10).json()
+    requests.get(answer["nextUri"], timeout=10)
+
+
 def test_down_is_quick_and_clean_and_data_outlives_it(services, environ):
     ids = {name: container(name).id for name in ("kafka", "cloudera", "presto")}
+    leave_a_query_running(environ)
     for name, each in ids.items():
         began = time.monotonic()
         docker.docker("stop", "--time", "10", each)

@@ -14,6 +14,7 @@ from rich.markup import escape
 
 from swordlab import cluster, console, hosts
 from swordlab.cluster.local import COMPOSE_FILE
+from swordlab.errors import UsageError
 from swordlab.grading import run, state, variants
 from swordlab.grading.results import FAIL, LabResult
 from swordlab.grading.slices import sliced
@@ -44,6 +45,10 @@ def verify(number: int | None, only: str, part: str) -> int:
         here.up(COMPOSE_FILE, steps)
     with tempfile.TemporaryDirectory(prefix="swordlab-verify-") as folder:
         rows = [tell(row) for each in chosen for row in rows_of(each, Path(folder), only, part)]
+    if not rows:
+        raise UsageError(
+            f"nothing of lab {number or '1 to 10'} has '{only}' in its name", "make verify LAB=4 names all"
+        )
     wrong = [row for row in rows if row.wrong]
     console.say(f"\n{len(rows) - len(wrong)} of {len(rows)} as they must be, {sum(row.seconds for row in rows):.0f} s")
     return int(bool(wrong))
