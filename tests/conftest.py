@@ -37,5 +37,6 @@ def cluster(tmp_path_factory):
     hosts.install()
     done = swordlab("up")
     assert done.returncode == 0, done.stdout + done.stderr
+    assert swordlab("class-data").returncode == 0  # an engine stands still for seconds meanwhile
     yield LocalCluster(State(Path(state)))
     assert swordlab("down").returncode == 0

@@ -11,15 +11,19 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from xml.etree import ElementTree
 
+import psutil
 import pytest
 from conftest import swordlab
 
-from swordlab.grading import clean
+from swordlab.grading import clean, run
+from swordlab.grading.results import PASS
 from swordlab.grading.verdict import wait_for
-from swordlab.labs import SOLUTIONS
+from swordlab.labs import SOLUTIONS, lab
 from swordlab.places import CHECKOUT
+from swordlab.work import Work
 
 pytestmark = pytest.mark.cluster
 
@@ -292,3 +296,13 @@ def test_an_eleventh_lab_needs_its_three_folders_alone(small):
     verified = small.make("verify", "LAB=11")
     assert verified.returncode == 0, verified.stdout
     assert "3 of 3 as they must be" in verified.stdout
+
+
+def test_an_engine_that_stands_still_for_a_moment_is_waited_for(cluster):
+    metastore = psutil.Process(cluster.supervisor.info()["metastore"].pid)
+    metastore.suspend()
+    threading.Timer(5.0, metastore.resume).start()
+    work = Work(cluster, SOLUTIONS)
+    found = run.check(lab(3), work, seed=run.new_seed())
+    work.stop([lab(3)])
+    assert found.verdict == PASS, found.results

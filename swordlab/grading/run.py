@@ -11,10 +11,12 @@ from swordlab.errors import LabError
 from swordlab.grading import programs
 from swordlab.grading.plugin import Plugin, Tell, engines_down
 from swordlab.grading.results import LabResult, unchecked
+from swordlab.grading.verdict import POLL
 from swordlab.labs import Lab, needed
 from swordlab.work import Watch, Work
 
 SEEDS = 10**6
+BACK_WITHIN = 30.0  # seconds for an engine that is started again, or stands still while its class-data archive is made
 
 
 def new_seed() -> int:
@@ -26,7 +28,7 @@ def new_seed() -> int:
 def check(lab: Lab, work: Work, *, seed: int, tell: Tell = lambda _: None, last: str = "") -> LabResult:
     """Check one lab, or its checks up to the one called `last`. An engine that is down is a verdict of its own."""
     began = time.monotonic()
-    if not lab.compose and (down := engines_down(work)):
+    if not lab.compose and (down := engines_that_stay_down(work)):
         return unchecked(lab, f"the cluster is not up: {down[0]}", f"make lab-{lab.number}", broken=True, seed=seed)
     notes = [] if lab.compose else work.ensure_running([*needed(lab), lab])
     notes += [f"{name} was started by hand ({when}): that one is checked" for name, when in by_hand(lab, work)]
@@ -36,6 +38,16 @@ def check(lab: Lab, work: Work, *, seed: int, tell: Tell = lambda _: None, last:
     if work.sandbox and (found := programs.impostors(work)):
         return unchecked(lab, f"not the engine answers: {found[0]}", "grade again", broken=True, seed=seed)
     return plugin.lab_result(time.monotonic() - began, notes)
+
+
+def engines_that_stay_down(work: Work) -> list[str]:
+    """The engines that do not answer, after those on their way had time for it."""
+    deadline = time.monotonic() + BACK_WITHIN
+    while down := engines_down(work):
+        if time.monotonic() > deadline or not all("starting" in engine for engine in down):
+            break
+        time.sleep(POLL)
+    return down
 
 
 def by_hand(lab: Lab, work: Work) -> list[tuple[str, str]]:
