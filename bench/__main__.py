@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 import psutil
 from rich.table import Table
 
-from bench import cold, grading, latency, memory, on_docker, throughput, warm
+from bench import checks, cold, grading, latency, memory, on_docker, throughput, warm
 from bench.row import Row
 from bench.surroundings import own_cluster
 from swordlab import console
@@ -27,6 +27,7 @@ ON_A_CLUSTER: dict[str, Callable[[LocalCluster], list[Row]]] = {
     "memory": memory.measure,
     "latency": latency.measure,
     "throughput": throughput.measure,
+    "checks": checks.measure,
     "warm": warm.measure,  # last: it starts engines anew, and without the programs
 }
 """A measurement more is a module more and a line here."""
