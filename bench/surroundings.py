@@ -53,6 +53,8 @@ def own_cluster() -> Iterator[LocalCluster]:
         try:
             swordlab("demo")
             swordlab("class-data")
+            swordlab("down")  # a program that has written its archive keeps the memory for it
+            swordlab("demo")
             yield LocalCluster(State(folder / "state"))
         finally:
             swordlab("down")
