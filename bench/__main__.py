@@ -27,7 +27,7 @@ ON_A_CLUSTER: dict[str, Callable[[LocalCluster], list[Row]]] = {
     "memory": memory.measure,
     "latency": latency.measure,
     "checks": checks.measure,
-    "throughput": throughput.measure,  # after what reads the topic: it writes a hundred thousand events
+    "throughput": throughput.measure,  # after what reads the whole topic: it fills it
     "warm": warm.measure,  # last: it starts engines anew, and without the programs
 }
 """A measurement more is a module more and a line here."""

@@ -17,9 +17,7 @@ from swordlab.grading.verdict import CheckFailed, fail, require, wait_for
 
 ROUTES = {"/": "default", "/join_guild": JOIN, "/purchase_sword": PURCHASE}
 PLAYERS = 24
-MORE_PLAYERS = (
-    100  # 83 of a deck's hundred cards are templers: 24 players without another sword are one run in a hundred
-)
+MORE_PLAYERS = 100  # 83 of a deck's 100 cards are templers: in one run of a hundred all of PLAYERS draw one
 BURST = 200
 ARRIVES_WITHIN = 6.0  # seconds; for producers that linger
 LOOK = "make logs SERVICE=flask"
@@ -266,13 +264,13 @@ def test_guilds_vary(game, topic, rng, traffic):
         ("guilds", "/join_guild", "guild", 3),
         ("swords", "/purchase_sword", "sword_type", 2),
     ):
-        players = traffic
-        if len(players.drawn(route, key)) < least:
-            players = more_traffic(game, topic, rng, route)
+        kinds = traffic.drawn(route, key)
+        if len(kinds) < least:
+            kinds = more_traffic(game, topic, rng, route).drawn(route, key)
         require(
-            len(players.drawn(route, key)) >= least,
+            len(kinds) >= least,
             expected=f"at least {least} {name} among {MORE_PLAYERS} players",
-            found=players.drawn(route, key),
+            found=kinds,
             where=ON_TOPIC,
             cause="every player gets the same: it is drawn once, or typed in",
         )
