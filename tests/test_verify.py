@@ -9,7 +9,7 @@ from conftest import swordlab
 
 from swordlab.grading import variants
 from swordlab.grading.results import FAIL, PASS
-from swordlab.labs import all_labs
+from swordlab.labs import SOLUTIONS, all_labs
 
 LABS = all_labs().values()
 VARIANTS = [variant for lab in LABS for variant in variants.read(lab)]
@@ -25,6 +25,13 @@ each_lab = pytest.mark.parametrize("lab", LABS, ids=lambda lab: lab.folder)
 def test_the_course_is_proven(lab, cluster):
     done = swordlab("verify", "--lab", lab.number, *VARIANTS_TOO, timeout=LONGEST)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_one_lab_after_the_other_is_laid_into_the_same_tree(tmp_path):
+    for lab in LABS:
+        variants.overlay(lab, SOLUTIONS / lab.folder, tmp_path / "tree")
+        own = [path.name for path in (tmp_path / "tree").iterdir() if not path.is_symlink()]
+        assert own == [lab.folder]
 
 
 def test_there_are_forty_right_variants_and_sixty_mutants():

@@ -116,7 +116,6 @@ class Grader:
                 state.remove(reference, kind)
             reference.perform(needed(lab))
             base = self.state.root / "on-reference"
-            shutil.rmtree(base, ignore_errors=True)
             variants.overlay(lab, tree / lab.folder, base)
             try:
                 found = run.check(lab, self.work(base), seed=seed)

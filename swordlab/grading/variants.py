@@ -65,7 +65,6 @@ def not_passed(found: LabResult) -> str:
 
 def write(variants: Sequence[Variant], tree: Path) -> Path:
     """Make a tree in which the variants' lab is the edited solution and every other one the solution itself."""
-    shutil.rmtree(tree, ignore_errors=True)
     lab = variants[0].lab
     overlay(lab, SOLUTIONS / lab.folder, tree)
     for variant in variants:
@@ -75,7 +74,8 @@ def write(variants: Sequence[Variant], tree: Path) -> Path:
 
 
 def overlay(lab: Lab, folder: Path, tree: Path) -> None:
-    """A tree with a copy of `folder` as this lab, and links to the solutions of the others."""
+    """Make a tree with a copy of `folder` as this lab, and links to the solutions of the others, whatever was there."""
+    shutil.rmtree(tree, ignore_errors=True)
     tree.mkdir(parents=True)
     for each in all_labs().values():
         if each.number != lab.number:
