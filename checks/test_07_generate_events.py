@@ -8,16 +8,17 @@ from dataclasses import dataclass
 
 import pytest
 
-from swordlab.grading import refusing, trouble
+from swordlab.grading import refusing, shown, trouble
 from swordlab.grading.arrivals import ROUTES, play, require_game
 from swordlab.grading.probes import JOIN, PURCHASE, host
 from swordlab.grading.verdict import NotChecked, fail, require, wait_for
-from swordlab.work import Finished, Running
+from swordlab.work import Finished, Running, digest
 
 PROVIDERS = ("comcast.com", "att.com")
 EACH = 50  # players of a provider
 SETTLES_WITHIN = 4.0  # seconds
 STARTS_WITHIN = 10.0  # seconds
+RUN = "stream-events-ran"
 ON_TOPIC = "events on the topic during one run"
 REFUSED_LINE = re.compile(r'"[A-Z]+ (?P<route>\S+)[^"]*" (?P<status>[45]\d\d)')
 COLOURS = re.compile(r"\x1b\[[\d;]*m")
@@ -223,8 +224,10 @@ def refusing_game(work, lab) -> Iterator[tuple[str, Running]]:
 def test_second_run_works(first, work, lab, topic):
     """A second run works like the first."""
     require_fifty(first)
-    second = one_run(work, lab, topic)
+    version = digest(work.folder(lab))
+    second = first if shown.before(work, RUN, version) else one_run(work, lab, topic)
     require_ended_well(second, work, lab)
     require_fifty(second)
     for counts, what in ((second.joins, "joins"), (second.purchases, "purchases")):
         require_once(second, counts, what)
+    shown.remember(work, RUN, version)  # of this version, the next check's first run is a later one

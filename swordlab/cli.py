@@ -98,7 +98,9 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--out", type=Path, default=Path("autograder.zip"))
     sub = add("grader", grader, "grade what standard input names: what grade and grade-class start")
     sub.add_argument("state", type=Path)
-    sub.add_argument("number", type=int)
+    sub.add_argument("--number", type=int, default=0)
+    sub = add("training-run", training_run, "let the reference's programs run once, for their class-data archives")
+    sub.add_argument("state", type=Path)
     add("progress", progress, "the last result of each lab")
     sub = add("engine", engine, "run engines: the command of a service")
     sub.add_argument("names", nargs="+")
@@ -219,6 +221,12 @@ def grader(arguments: argparse.Namespace) -> int:
     return grader.serve(arguments.state, arguments.number)
 
 
+def training_run(arguments: argparse.Namespace) -> int:
+    from swordlab.grading import grader
+
+    return grader.training_run(arguments.state)
+
+
 def progress(_: argparse.Namespace) -> int:
     from swordlab import loop
 
@@ -271,9 +279,9 @@ def lock(_: argparse.Namespace) -> int:
 
 
 def class_data(_: argparse.Namespace) -> int:
-    from swordlab.cluster.local import LocalCluster
+    from swordlab import cluster
 
-    LocalCluster(State.current()).save_class_data()
+    cluster.current().save_class_data()
     return 0
 
 

@@ -1,6 +1,6 @@
 """Files that others may be reading while they are written."""
 
-import os
+import secrets
 from pathlib import Path
 
 
@@ -11,7 +11,12 @@ def write(path: Path, text: str) -> Path:
             return path
     except (OSError, ValueError):
         pass
-    scratch = path.with_name(f"{path.name}.{os.getpid()}")
+    scratch = unfinished(path)
     scratch.write_text(text, "utf-8")
     scratch.replace(path)
     return path
+
+
+def unfinished(path: Path) -> Path:
+    """A name beside `path` for what will be it, which no other process uses, in whatever container or box it runs."""
+    return path.with_name(f"{path.name}.{secrets.token_hex(4)}")

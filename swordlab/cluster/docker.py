@@ -330,8 +330,10 @@ class DockerCluster(Cluster):
             f"make logs SERVICE=…, one of: {', '.join(known) or 'none: the cluster was never up'}",
         )
 
-    def save_class_data_later(self) -> None:
+    def save_class_data(self) -> None:
         """Nothing: the image cannot be written."""
+
+    save_class_data_later = save_class_data
 
     def box(self, service: str) -> Container:
         """The service's container; LabError where it does not run."""

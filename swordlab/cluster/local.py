@@ -176,7 +176,7 @@ class LocalCluster(Cluster):
         return [client for client in clients.CLIENTS.values() if client.engine in names]
 
     def save_class_data_later(self) -> None:
-        """The same beside whatever comes next: it takes some seconds, once."""
+        """The same, beside whatever comes next."""
         archives = [java.archive(engine) for engine in self._running_engines()]
         archives += [client.archive for client in self._running_clients()]
         archives += [spark.archive() for _ in self._running_drivers()]

@@ -124,8 +124,12 @@ class Cluster(ABC):
         """What follows the log of a program or a service; UsageError when there is none."""
 
     @abstractmethod
+    def save_class_data(self) -> None:
+        """Have each program that runs write what makes its next start faster; it stands still for seconds meanwhile."""
+
+    @abstractmethod
     def save_class_data_later(self) -> None:
-        """See to it that the next start is faster, beside whatever comes next."""
+        """The same, beside whatever comes next."""
 
     @abstractmethod
     def box(self, service: str) -> Box | None:

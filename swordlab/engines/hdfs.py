@@ -1,12 +1,11 @@
 """HDFS: NameNode and DataNode, and the client configuration that Hive, Presto and Spark share with them."""
 
 import hashlib
-import os
 import zipfile
 from pathlib import Path
 from typing import Any
 
-from swordlab import artifacts
+from swordlab import artifacts, files
 from swordlab.engines.base import Engine, NotReady, site_xml
 from swordlab.places import cache_folder
 
@@ -32,7 +31,7 @@ def page_jar() -> Path:
     target = cache_folder() / "patched" / f"namenode-page-{hashlib.sha256(page).hexdigest()[:12]}.jar"
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
-        scratch = target.with_suffix(f".{os.getpid()}")
+        scratch = files.unfinished(target)
         with (
             zipfile.ZipFile(artifacts.jar("hdfs", "hadoop-client-minicluster")) as given,
             zipfile.ZipFile(scratch, "w", zipfile.ZIP_DEFLATED) as jar,

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 
-from swordlab import endpoints, hosts
+from swordlab import endpoints, files, hosts
 from swordlab.engines.base import Engine, properties
 from swordlab.errors import LabError
 from swordlab.places import State, cache_folder
@@ -173,7 +173,7 @@ def base_archive() -> Path:
     target = cache_folder() / "class-data" / f"java-{key}.jsa"
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
-        scratch = target.with_suffix(f".{os.getpid()}")
+        scratch = files.unfinished(target)
         subprocess.run(
             [executable(), "-XX:+UseSerialGC", "-Xshare:dump", f"-XX:SharedArchiveFile={scratch}"],
             check=True,
@@ -218,7 +218,7 @@ def save_archive(target: Path, pid: int) -> None:
     """Ask a running JVM for its class-data archive; the next start uses it. Failing costs nothing but speed."""
     if target.exists() or not jcmd().exists() or not psutil.pid_exists(pid):
         return
-    scratch = target.with_suffix(f".{os.getpid()}")
+    scratch = files.unfinished(target)
     subprocess.run([jcmd(), str(pid), "VM.cds", "dynamic_dump", str(scratch)], check=False, capture_output=True)
     if scratch.exists():
         scratch.rename(target)

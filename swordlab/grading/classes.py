@@ -22,6 +22,7 @@ from typing import Any
 import psutil
 
 from swordlab import console, endpoints, fetch
+from swordlab.engines import spark
 from swordlab.errors import LabError, UsageError
 from swordlab.grading import formats, sandbox
 from swordlab.grading import results as store
@@ -107,6 +108,8 @@ def grade_class(folder: Path, out: Path, graders: int | None, part: str) -> int:
     chosen = sliced(submissions_in(folder), part)
     count = min(len(chosen), graders or graders_that_fit())
     console.say(f"{len(chosen)} submissions, {count} at a time; marks go into {out}")
+    if len(chosen) > count:
+        train()
     answers = run_graders(chosen, {path: out / name_of(path) for path in chosen}, count)
     write_csv(answers, out / "grades.csv")
     write_overview(answers, similar(chosen), out / "overview.html")
@@ -186,18 +189,28 @@ def _work(number: int, waiting: "queue.Queue[Path]", out: dict[Path, Path], answ
                 console.say(f"  {answer.name}: {answer.shown} ({len(answers)} done, {answer.seconds:.0f} s)")
 
 
-class GraderProcess:
-    """A grader in its own network, process and mount namespaces."""
+def train() -> None:
+    """Once in a checkout: let the reference's programs write the archives that make every later start faster."""
+    if spark.archive().exists():
+        return
+    console.say("  First the reference's own programs run once: all others start faster then.")
+    with GraderProcess(0, "training-run") as grader:
+        grader.process.wait()
 
-    def __init__(self, number: int) -> None:
+
+class GraderProcess:
+    """A command, a grader's if nothing else is said, in network, process and mount namespaces of its own."""
+
+    def __init__(self, number: int, *command: str) -> None:
         self.number, self.state = number, STATE / str(number)
+        self.command = command or ("grader", "--number", str(number))
 
     def __enter__(self) -> "GraderProcess":
         shutil.rmtree(self.state, ignore_errors=True)
         self.state.mkdir(parents=True)
         self.log = (STATE / f"grader-{self.number}.log").open("a")
         self.process = subprocess.Popen(
-            [*self.box(), sys.executable, "-m", "swordlab", "grader", str(self.state), str(self.number)],
+            [*self.box(), sys.executable, "-m", "swordlab", *self.command, str(self.state)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.log,

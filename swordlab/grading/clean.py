@@ -7,14 +7,14 @@ from typing import Any
 from pyhive.exc import Error as HiveError
 
 from swordlab.cluster.runtime import Cluster
-from swordlab.grading import state
+from swordlab.grading import shown, state
 from swordlab.grading.live import Files, Hive, administration
 from swordlab.work import Work
 
 KEPT = {"/user", "/user/hive", "/user/hive/scratch", "/user/hive/warehouse"}
 """Folders of Hive's own, which a fresh cluster has too."""
 INTERNAL_TOPICS = {"__consumer_offsets", "__transaction_state"}
-LEFTOVERS = ("tmp/scratch", "survived-restart", "on-reference")
+LEFTOVERS = ("tmp/scratch", shown.RECORD, "on-reference")
 """What a submission leaves in the state folder beside the engines' data."""
 
 

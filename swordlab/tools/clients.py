@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from swordlab import artifacts, endpoints
+from swordlab import artifacts, endpoints, files
 from swordlab.engines import java
 from swordlab.engines.hdfs import client_jars
 from swordlab.engines.hive import flat_jars
@@ -44,7 +44,7 @@ class Client:
 
     def save_archive(self, state: State) -> None:
         """Make the archive by a call of the sample. Failing costs nothing but speed."""
-        scratch = self.archive.with_suffix(f".{os.getpid()}")
+        scratch = files.unfinished(self.archive)
         command = self.command(state, self.sample)
         command.insert(1, f"-XX:ArchiveClassesAtExit={scratch}")
         done = subprocess.run(command, check=False, capture_output=True)
@@ -75,7 +75,7 @@ def no_settings() -> Path:
     target = cache_folder() / "patched" / "no-settings.jar"
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
-        with zipfile.ZipFile(scratch := target.with_suffix(f".{os.getpid()}"), "w") as jar:
+        with zipfile.ZipFile(scratch := files.unfinished(target), "w") as jar:
             for file in ("core-site.xml", "hdfs-site.xml"):
                 jar.writestr(file, "<configuration/>")
         scratch.rename(target)
