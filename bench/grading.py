@@ -7,8 +7,8 @@ from bench.surroundings import scratch, swordlab
 from swordlab.grading import sandbox
 from swordlab.labs import SOLUTIONS
 
-GRADERS = 2
-SUBMISSIONS = 6
+GRADERS = 3
+SUBMISSIONS = 9
 
 
 def measure() -> list[Row]:

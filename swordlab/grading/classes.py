@@ -34,7 +34,7 @@ from swordlab.places import CHECKOUT, cache_folder
 
 STATE = CHECKOUT / ".swordlab" / "grading"
 MEMORY_EACH = 3_000_000_000  # bytes of a grader with its engines and both Spark jobs
-CORES_EACH = 1
+GRADERS_PER_CORE = 1.5  # the checks wait for triggers meanwhile
 ALIKE = 0.8  # share of two students' own lines that are the same: worth a look
 OWN_LINES = 8  # fewer own lines than that say nothing
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -141,7 +141,7 @@ def name_of(submission: Path) -> str:
 def graders_that_fit() -> int:
     """How many graders this machine's cores and free memory take."""
     by_memory = int(psutil.virtual_memory().available // MEMORY_EACH)
-    return max(1, min(by_memory, (os.cpu_count() or 1) // CORES_EACH))
+    return max(1, min(by_memory, int((os.cpu_count() or 1) * GRADERS_PER_CORE)))
 
 
 def must_be_safe() -> None:
