@@ -5,9 +5,10 @@ import time
 
 from bench.row import Row
 from bench.surroundings import own_ports, scratch, swordlab
+from swordlab import cluster
 from swordlab.cluster import docker
+from swordlab.cluster.runtime import Cluster
 from swordlab.errors import LabError
-from swordlab.places import State
 
 GIB = 2**30
 
@@ -27,13 +28,13 @@ def measure() -> list[Row]:
                 "COMPOSE_PROJECT_NAME": "swordlab-bench",
                 "SWORDLAB_STATE": str(folder / "state"),
             }
-            return on_docker(docker.DockerCluster(State(folder / "state")))
+            return on_docker(cluster.current())
     finally:
         os.environ.clear()
         os.environ.update(before)
 
 
-def on_docker(cluster: docker.DockerCluster) -> list[Row]:
+def on_docker(started: Cluster) -> list[Row]:
     """Started twice: the first time builds the image and formats the volumes."""
     try:
         swordlab("up")
@@ -41,7 +42,7 @@ def on_docker(cluster: docker.DockerCluster) -> list[Row]:
         begin = time.monotonic()
         swordlab("up")
         seconds = time.monotonic() - begin
-        memory = sum(row.memory for row in cluster.status())
+        memory = sum(row.memory for row in started.status())
     finally:
         swordlab("clean", "--yes")
     size = int(docker.docker("image", "inspect", "--format", "{{.Size}}", docker.IMAGE))
