@@ -10,6 +10,7 @@ import made_up_class
 import pytest
 from conftest import swordlab
 
+from swordlab.engines import spark
 from swordlab.grading import sandbox
 from swordlab.labs import all_labs
 from swordlab.places import CHECKOUT
@@ -47,6 +48,10 @@ def points(folder, name):
 
 def test_right_work_gets_every_point(graded):
     assert sum(points(graded[0], "all-right").values()) == FULL
+
+
+def test_the_reference_ran_first_so_that_all_others_start_faster(graded):
+    assert spark.archive().exists()
 
 
 def test_one_mistake_costs_one_lab(graded):

@@ -60,6 +60,11 @@ class Row:
     memory: int  # bytes
     uptime: float  # seconds
 
+    @property
+    def is_on_its_way(self) -> bool:
+        """Whether it does not answer now, and may soon."""
+        return self.health.startswith(("starting", "restarting"))
+
 
 def health_of(found: ProgramInfo | None) -> str:
     """A supervised program's health, as far as the supervisor knows."""

@@ -11,7 +11,7 @@ from swordlab.errors import LabError
 from swordlab.grading import programs
 from swordlab.grading.plugin import Plugin, Tell, engines_down
 from swordlab.grading.results import LabResult, unchecked
-from swordlab.grading.verdict import POLL
+from swordlab.grading.verdict import wait_for
 from swordlab.labs import Lab, needed
 from swordlab.work import Watch, Work
 
@@ -42,12 +42,10 @@ def check(lab: Lab, work: Work, *, seed: int, tell: Tell = lambda _: None, last:
 
 def engines_that_stay_down(work: Work) -> list[str]:
     """The engines that do not answer, after those on their way had time for it."""
-    deadline = time.monotonic() + BACK_WITHIN
-    while down := engines_down(work):
-        if time.monotonic() > deadline or not all("starting" in engine for engine in down):
-            break
-        time.sleep(POLL)
-    return down
+    if not engines_down(work):
+        return []
+    wait_for(lambda: not any(row.is_on_its_way for row in work.cluster.status()), BACK_WITHIN)
+    return engines_down(work)
 
 
 def by_hand(lab: Lab, work: Work) -> list[tuple[str, str]]:
