@@ -3,6 +3,7 @@
 The checks send requests of fresh random hosts and look for exactly those events on the topic.
 """
 
+import json
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -126,11 +127,22 @@ def no_event(request, messages):
         return CheckFailed(f"an event of host {request.host} ({request.route})", found, ON_TOPIC, next=LOOK)
     cause, found = "the handler answers without logging an event, or logs it to another topic", "none of that host"
     texts = [message.value or b"" for message in messages]
-    if any(text and not message.event for text, message in zip(texts, messages, strict=True)):
-        cause, found = "the event is text but no JSON: json.dumps(event), not str(event)", repr(texts[-1])
+    own = next((message.value for message in messages if request.is_in(message)), None)
+    if own and is_json_text(own):
+        cause, found = "the event was made JSON twice: send the dict, value_serializer makes JSON of it", repr(own)
+    elif any(text and not message.event for text, message in zip(texts, messages, strict=True)):
+        cause, found = "the event is text but no JSON: json.dumps(event), not str(event)", repr(own or texts[-1])
     elif any(message.event and "Host" not in message.event for message in messages):
         cause, found = "the headers of the request are not in the event", repr(texts[-1])
     return CheckFailed(f"an event of host {request.host} ({request.route})", found, ON_TOPIC, cause, LOOK)
+
+
+def is_json_text(value):
+    """Whether a message is JSON, but of a text and not of an object."""
+    try:
+        return isinstance(json.loads(value), str)
+    except ValueError:
+        return False
 
 
 def test_answers_name_what_was_done(traffic, work, lab):

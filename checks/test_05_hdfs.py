@@ -1,7 +1,8 @@
 """Lab 5: the files that the streams write, as hadoop fs lists them and as the NameNode counts them.
 
 For the first answers the check puts a file of its own into both folders, for a moment: it has no rows, two blocks and
-two copies, so that blocks are not as many as files and the replication is not 1. Then more events go through.
+two copies, so that blocks are not as many as files and the replication is not 1; and a hidden one, which no reader
+sees. Then more events go through.
 """
 
 import json
@@ -26,6 +27,8 @@ LIST, ANSWER = "list_files", "hdfs_answers"
 BLOCK = 1 << 20  # bytes, the smallest that the NameNode allows
 COPIES = 2
 OURS = "part-00000-lab-check.snappy.parquet"
+HIDDEN = ".part-00000-lab-check.being-written"
+"""A file that is no data: readers skip a name with a dot in front."""
 STEADY_TRIES = 4
 NAMENODE = "the NameNode's figures"
 
@@ -108,19 +111,26 @@ def names(files, folder):
 
 @contextmanager
 def own_files(files) -> Iterator[None]:
-    """In each folder a data file that has no rows for any reader."""
+    """In each folder a data file that has no rows for any reader, and a hidden one."""
     try:
         for folder, table in zip(FOLDERS, TABLES, strict=True):
-            requests.put(
-                f"{endpoints.url('WEBHDFS_URL')}/webhdfs/v1{folder}/{OURS}",
-                params={"op": "CREATE", "overwrite": "true", "blocksize": str(BLOCK), "replication": str(COPIES)},
-                data=parquet.without_rows([*table.columns], padding=BLOCK),
-                timeout=10,
-            ).raise_for_status()
+            put(f"{folder}/{OURS}", parquet.without_rows([*table.columns], padding=BLOCK))
+            put(f"{folder}/{HIDDEN}", b"no data")
         yield
     finally:
         for folder in FOLDERS:
-            files.ask("DELETE", f"{folder}/{OURS}", "DELETE")
+            for name in (OURS, HIDDEN):
+                files.ask("DELETE", f"{folder}/{name}", "DELETE")
+
+
+def put(path, content):
+    """Write a file of small blocks and some copies."""
+    requests.put(
+        f"{endpoints.url('WEBHDFS_URL')}/webhdfs/v1{path}",
+        params={"op": "CREATE", "overwrite": "true", "blocksize": str(BLOCK), "replication": str(COPIES)},
+        data=content,
+        timeout=10,
+    ).raise_for_status()
 
 
 def asked(work, lab, files, step, note=""):

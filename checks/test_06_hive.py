@@ -221,6 +221,8 @@ def test_tables_are_external(made, hive):
             found=kind,
             where=LOOK.format(table.name),
             cause="the word external is missing: dropping a managed table deletes its files",
+            next=f'before you drop it: hive -e "alter table {table.name} set tblproperties '
+            "('EXTERNAL'='TRUE', 'external.table.purge'='false')\"",
         )
 
 

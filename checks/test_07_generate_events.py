@@ -201,7 +201,7 @@ def test_no_request_is_refused(first, work, lab):
             found=f"status 0 after {len(asked)} refused requests",
             where=f"a game at FLASK_URL={url} that answers 404",
             cause="the answers are not looked at: ab ends well on a 404 too (Non-2xx responses), and so does curl "
-            "without --fail",
+            "without --fail; or they are, and `exit 1` is missing",
         )
     require(
         not finished.problem,

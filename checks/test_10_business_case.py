@@ -380,7 +380,7 @@ def require_plot(report, stayed):
         where="plot.svg",
         cause="nothing is drawn",
     )
-    there = numbers(text)
+    there, bars = numbers(text), numbers_of_bars(root)
     for figure in (BY_TYPE, REVENUE):
         for sword, number in report.true[figure].items():
             require(
@@ -389,8 +389,25 @@ def require_plot(report, stayed):
                 found=" ".join(text.split()),
                 where="the texts of plot.svg",
                 cause=stayed(lambda each: words_of(picture(each.plot)))
-                or "the plot is of other numbers, of swords in another order, or does not print its values",
+                or "the plot is of other numbers, or does not print its values",
             )
+            require(
+                sword not in bars or number in bars[sword],
+                expected=f"{figure} of {sword}: {number}",
+                found=f"bars of {sword}: {', '.join(f'{each:g}' for each in sorted(bars.get(sword, ())))}",
+                where="the bars of plot.svg",
+                cause="the bars are in another order than the swords' names: look each number up by the sword's name",
+            )
+
+
+def numbers_of_bars(root):
+    """Name -> the numbers of its bars, where the picture says which bar is whose, as pygal's do."""
+    found = {}
+    for bar in root.iter():
+        said = {each.get("class"): each.text or "" for each in bar if local(each) == "desc"}
+        if said.get("x_label"):
+            found.setdefault(said["x_label"].strip(), set()).update(numbers(said.get("value", "")))
+    return found
 
 
 def picture(content):

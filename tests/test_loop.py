@@ -115,7 +115,7 @@ def test_check_of_the_starter_fails_and_names_the_gaps(course):
     done = course.swordlab("check", "2")
     assert done.returncode == 1, done.stdout
     assert "FAIL" in done.stdout
-    assert "fill TODO" in done.stdout
+    assert "still to do: TODO" in done.stdout
     assert re.search(r"Lab 2: \d of 10 points", done.stdout)
     assert course.make("check-2").returncode != 0
 
@@ -287,7 +287,7 @@ def test_check_writes_its_results(small):
 def test_an_eleventh_lab_needs_its_three_folders_alone(small):
     wrong = small.swordlab("check", "11")
     assert wrong.returncode == 1
-    assert "it does not greet yet" in wrong.stdout and "fill TODO 1 of hello.py" in wrong.stdout
+    assert "it does not greet yet" in wrong.stdout and "still to do: TODO 1 of hello.py" in wrong.stdout
     assert "print(…) writes a line." in small.make("hint-11").stdout
     assert small.make("solution-11", "YES=1").returncode == 0
     assert small.swordlab("check", "11").returncode == 0

@@ -39,7 +39,7 @@ def answers(folder: str) -> dict[str, int]:
     files = data_files(folder)
     return {
         "files": len(files),
-        # TODO 4: look at one entry of files (print it) and take both from there. A folder may be empty.
+        # TODO 4: look at one entry of files (print it) and take both from there.
         "bytes": 0,
         "replication": 0,
         "blocks": sum(number_of_blocks(f"{folder}/{file['pathSuffix']}") for file in files),

@@ -35,4 +35,4 @@ if __name__ == "__main__":
     try:
         main()
     except KafkaError as error:
-        sys.exit(f"Kafka at {SERVER} did not give topic {TOPIC} its partitions: {error}. Is Kafka up?")
+        sys.exit(f"Kafka at {SERVER} did not give topic {TOPIC} its partitions: {error}")

@@ -93,9 +93,9 @@ class Plugin:
                 return Result(verdict=UNCHECKED, **base, **self._blame(error), broken=True)
 
     def _next(self, error: CheckFailed) -> str:
-        """What the check says, after the gaps that nobody has filled yet."""
+        """What the check says, then the gaps that are still marked: of this mistake, or of what comes later."""
         gaps = trouble.open_gaps(self.work, self.lab)
-        return "; ".join(filter(None, (f"fill {gaps}" if gaps else "", error.next)))
+        return "; ".join(filter(None, (error.next, f"still to do: {gaps}" if gaps else "")))
 
     def _blame(self, error: BaseException) -> dict[str, Any]:
         """An error that no check foresaw: an engine that does not answer, or else a fault of the check's own."""

@@ -24,6 +24,7 @@ RC = """\
 [ -f ~/.bashrc ] && . ~/.bashrc
 export PATH="$SWORDLAB_PATH"
 PS1='swordlab:\\w\\$ '
+trap 'exit 0' EXIT  # a last command that failed is no failure of the shell's, which make would report
 """
 
 
