@@ -21,7 +21,7 @@ from prestodb.exceptions import PrestoQueryError
 from swordlab.grading import trouble
 from swordlab.grading.arrivals import deliver, require_tables, require_tables_true
 from swordlab.grading.probes import SWORDS, host, join, purchase
-from swordlab.grading.rows import GUILD_JOINS, SWORD_PURCHASES, TABLES, Rows
+from swordlab.grading.rows import GUILD_JOINS, SWORD_PURCHASES, Rows
 from swordlab.grading.sql import NoQuestion, ask
 from swordlab.grading.verdict import fail, require
 

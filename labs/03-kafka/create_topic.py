@@ -4,7 +4,7 @@ import os
 import sys
 
 from kafka import KafkaAdminClient
-from kafka.errors import KafkaError, TopicAlreadyExistsError
+from kafka.errors import KafkaError
 
 TOPIC = "events"
 PARTITIONS = 2
