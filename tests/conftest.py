@@ -1,6 +1,7 @@
 """One warm cluster for all tests that need the engines, on ports and in a folder of its own."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,9 @@ from bench.surroundings import own_ports
 from swordlab import endpoints, hosts
 from swordlab.cluster.local import LocalCluster
 from swordlab.places import CHECKOUT, State
+
+# ignored where the tests run in the background, then also in every program that they start and end by Ctrl-C
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def swordlab(*arguments, environ=None, timeout=600):
