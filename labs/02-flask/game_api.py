@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from random import Random
 from threading import Lock
 
-from flask import Flask
+from flask import Flask, request
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
 

@@ -4,7 +4,7 @@ import os
 import sys
 
 from kafka import KafkaAdminClient
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 TOPIC = "events"
 PARTITIONS = 2

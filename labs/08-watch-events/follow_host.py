@@ -4,6 +4,7 @@ The access log names no hosts, only times and routes, so an event is matched wit
 in the second in which Kafka got it or the one after; it says so where there is more than one.
 """
 
+import json
 import os
 import re
 import sys
