@@ -34,6 +34,7 @@ UPKEEP = {"transient_lastDdlTime", "last_modified_time", "last_modified_by", "CO
     "totalSize",
 }
 """Properties that Hive keeps up by itself."""
+KEEP_FILES = "set tblproperties ('EXTERNAL'='TRUE', 'external.table.purge'='false')"
 EXTERNAL = "EXTERNAL_TABLE"
 QUOTED = re.compile(r"`([^`]*)`")
 LOCATION = re.compile(r"^LOCATION\s+'([^'\n]*)'", re.MULTILINE)
@@ -161,8 +162,7 @@ def dropped(hive, name):
     if statement.upper().startswith("CREATE VIEW"):
         hive.rows(f"drop view default.{name}")
     else:
-        keep = "set tblproperties ('EXTERNAL'='TRUE', 'external.table.purge'='false')"
-        hive.rows(f"alter table default.{name} {keep}", f"drop table default.{name}")
+        hive.rows(f"alter table default.{name} {KEEP_FILES}", f"drop table default.{name}")
     return statement
 
 
@@ -221,8 +221,7 @@ def test_tables_are_external(made, hive):
             found=kind,
             where=LOOK.format(table.name),
             cause="the word external is missing: dropping a managed table deletes its files",
-            next=f'before you drop it: hive -e "alter table {table.name} set tblproperties '
-            "('EXTERNAL'='TRUE', 'external.table.purge'='false')\"",
+            next=f'before you drop it: hive -e "alter table {table.name} {KEEP_FILES}"',
         )
 
 
