@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 
 from swordlab.cluster.runtime import Box, Cluster
-from swordlab.cluster.supervisor import KEPT_VARIABLES
+from swordlab.cluster.supervisor import KEPT_VARIABLES, ProgramInfo
 from swordlab.cluster.supervisor import Program as Supervised
 from swordlab.errors import LabError, UsageError
 from swordlab.grading.sandbox import Sandbox, excess
@@ -65,20 +65,13 @@ class Work:
         }
         supervisor = self.cluster.supervisor
         before, info = supervisor.programs(), supervisor.info()
-        notes = []
-        for name, program in wanted.items():
-            known = before.get(name)
-            if known is None or known.digest != program.digest:
-                notes.append(f"{name}: {'started' if known is None else 'changed, so it was started anew'}")
-            elif not info[name].is_up and not info[name].gave_up:
-                notes.append(f"{name}: started")
-        if any(before.get(name) != program for name, program in wanted.items()):
+        reasons = {name: reason_to_start(before.get(name), program, info) for name, program in wanted.items()}
+        if before != before | wanted:
             supervisor.define(before | wanted)
-        for name in wanted:
-            if before.get(name) != wanted[name] or info[name].state == "STOPPED":
-                supervisor.clear_log(name)
-                supervisor.start(name)
-        return notes
+        for name in filter(reasons.get, wanted):
+            supervisor.clear_log(name)
+            supervisor.start(name)
+        return [f"{name}: {reason}" for name, reason in reasons.items() if reason]
 
     def supervised(self, lab: Lab, program: Program) -> Supervised:
         """The supervised form of a lab's program; its version changes with its file, or a helper beside it."""
@@ -140,6 +133,18 @@ class Work:
                 if not done.is_done:
                     said = f"\n{done.output.rstrip()}" if done.output.strip() else ""
                     raise LabError(f"{step.command}: {done.how}{said}", f"make check-{lab.number}")
+
+
+def reason_to_start(known: Supervised | None, program: Supervised, info: Mapping[str, ProgramInfo]) -> str:
+    """Why a program has to be started, or started anew, in words; empty where it has not."""
+    if known is None:
+        return "started"
+    if known != program:
+        return "changed, so it was started anew"
+    found = info[program.name]
+    if found.gave_up and found.exit_status:  # for want of something else, perhaps, that is there now
+        return f"had ended with status {found.exit_status}, so it was started again"
+    return "started" if found.state in ("STOPPED", "FATAL") else ""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,11 @@ import pytest
 from conftest import swordlab
 
 from bench.surroundings import own_ports
+from swordlab.cluster.supervisor import Program
 from swordlab.grading.live import Hive, Presto
+from swordlab.grading.verdict import wait_for
+from swordlab.labs import all_labs
+from swordlab.work import Work
 
 pytestmark = pytest.mark.cluster
 
@@ -19,6 +23,10 @@ def wait_until_up(cluster, seconds=120):
     while not cluster.is_up():
         assert time.monotonic() < deadline, cluster.status()
         time.sleep(0.2)
+
+
+def wait_until(condition, what, seconds=60):
+    assert wait_for(condition, seconds), f"{what}: not within {seconds} s"
 
 
 def test_the_demo_prints_the_reports_figures_twice(cluster):
@@ -39,6 +47,48 @@ def test_an_engine_that_is_killed_comes_back(cluster, name):
     os.kill(before, signal.SIGKILL)
     wait_until_up(cluster)
     assert cluster.supervisor.info()[name].pid != before
+
+
+def ends_once(folder):
+    """A program that fails five seconds after its first start, and works when it is started again."""
+    script = f"echo run >> {folder}/runs; [ $(wc -l < {folder}/runs) -gt 1 ] || {{ sleep 5; exit 1; }}; sleep 600"
+    return Program(folder.name, ("bash", "-c", script), "mids", restart_always=False)
+
+
+def test_what_runs_while_an_engine_dies_is_started_again_and_nothing_else(cluster, tmp_path):
+    supervisor = cluster.supervisor
+    folders = [tmp_path / "before", tmp_path / "during"]
+    for folder in folders:
+        folder.mkdir()
+        supervisor.define(supervisor.programs() | {folder.name: ends_once(folder)})
+    try:
+        supervisor.start("before")
+        wait_until(lambda: supervisor.info()["before"].gave_up, "the program ended")
+        supervisor.start("during")
+        wait_until(lambda: supervisor.info()["during"].is_up, "the program started")
+        os.kill(supervisor.info()["presto"].pid, signal.SIGKILL)
+        wait_until(lambda: (tmp_path / "during" / "runs").read_text() == "run\nrun\n", "the program started again")
+        assert supervisor.info()["before"].gave_up
+        wait_until_up(cluster)
+    finally:
+        supervisor.forget(["before", "during"])
+
+
+def test_a_program_that_failed_is_started_again_when_it_is_needed(cluster, tmp_path):
+    lab, game = all_labs()[2], tmp_path / "02-flask" / "game_api.py"
+    game.parent.mkdir()
+    game.write_text(f"import os, sys, time\nos.path.exists('{tmp_path}/topic') or sys.exit(3)\ntime.sleep(600)\n")
+    work = Work(cluster, tmp_path)
+    try:
+        assert work.ensure_running([lab]) in (["flask: started"], ["flask: changed, so it was started anew"])
+        wait_until(lambda: cluster.supervisor.info()["flask"].gave_up, "the program ended")
+        (tmp_path / "topic").touch()
+        [note] = work.ensure_running([lab])
+        assert "had ended with status" in note
+        assert cluster.supervisor.info()["flask"].is_up
+        assert work.ensure_running([lab]) == []
+    finally:
+        cluster.supervisor.forget(["flask"])
 
 
 def test_data_outlives_a_power_cut(cluster):
