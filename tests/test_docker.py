@@ -36,6 +36,8 @@ GOES_ON = ("flask run", "spark-submit", "kafkacat -C")
 TOOLS = ("kafkacat ", "hadoop ", "hive ", "presto ", "curl ")
 TYPED = {"hive": "show tables;\n", "presto --server": "show tables;\n"}
 """What is typed where a command line waits for more."""
+COMPOSE_V2 = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "swordlab-ci" / "compose-v2"
+"""Where .ci/docker puts compose's second version: a DOCKER_CONFIG, so that only the test of it meets it."""
 
 
 @pytest.fixture(scope="module")
@@ -295,3 +297,33 @@ def test_down_is_quick_and_clean_and_data_outlives_it(services, environ):
     )  # fmt: skip
     assert int(done.stdout.strip().strip('"')) >= 100, done.stdout + done.stderr
     assert swordlab("down", environ=environ).returncode == 0
+
+
+def test_the_same_on_composes_second_version(services, environ):
+    """Last: the cluster of the first version is down, its data is there."""
+    if not COMPOSE_V2.exists():
+        if os.environ.get("SWORDLAB_CI"):
+            pytest.fail(f"compose's second version is needed here, in {COMPOSE_V2}")
+        pytest.skip("compose's second version is not there: .ci/docker fetches it")
+    second = environ | {"DOCKER_CONFIG": str(COMPOSE_V2)}
+
+    def compose(command):
+        done = typed(f"docker compose --file {COMPOSE_FILE} --project-name swordlab-test {command}", second)
+        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+    assert int(compose("version --short").split(".")[0]) >= 2
+    assert set(docker.DockerCluster(State.current()).services()) == set(compose("config --services").split())
+    compose("up --detach --no-build")
+    count = (
+        "presto --server presto:8080 --catalog hive --schema default --execute 'select count(*) from sword_purchases'"
+    )
+    assert int(compose(f"exec -T presto {count}").strip().strip('"')) >= 100
+    status = swordlab("status", environ=second)
+    assert status.returncode == 0, status.stdout + status.stderr
+    compose("down --timeout 10")
+    up = swordlab("up", environ=second)
+    assert up.returncode == 0, up.stdout + up.stderr
+    assert swordlab("check", "3", "--tree", "solutions", environ=second).returncode == 0
+    assert swordlab("down", environ=second).returncode == 0
+    assert not docker.DockerCluster(State.current()).containers()
