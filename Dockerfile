@@ -7,7 +7,7 @@ FROM debian:bookworm-slim AS system
 RUN mkdir -p /usr/share/man/man1 \
     && apt-get update \
     && apt-get install -y --no-install-recommends \
-        apache2-utils ca-certificates curl kcat make openjdk-17-jre-headless python3 python3-venv \
+        apache2-utils bubblewrap ca-certificates curl kcat make openjdk-17-jre-headless python3 python3-venv \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 1000 --no-create-home --home-dir /tmp lab \
     && install -d -o lab -g lab /var/lib/swordlab

@@ -7,11 +7,12 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import NoReturn
 
 from swordlab import endpoints
 from swordlab.errors import LabError
-from swordlab.places import State
+from swordlab.places import State, on_docker
 
 SURROUNDINGS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 """What a disk or a folder can say at any step; anything else is a fault of the lab's own."""
@@ -198,15 +199,18 @@ def verify(arguments: argparse.Namespace) -> int:
 
 
 def grade(arguments: argparse.Namespace) -> int:
-    from swordlab.grading import classes
-
-    return classes.grade(arguments.submission, arguments.out)
+    return int(graders().grade(arguments.submission, arguments.out))
 
 
 def grade_class(arguments: argparse.Namespace) -> int:
-    from swordlab.grading import classes
+    return int(graders().grade_class(arguments.submissions, arguments.out, arguments.graders, arguments.slice))
 
-    return classes.grade_class(arguments.submissions, arguments.out, arguments.graders, arguments.slice)
+
+def graders() -> ModuleType:
+    """What grades: graders on this machine, or in a container where RUNTIME says so."""
+    from swordlab.grading import classes, contained
+
+    return contained if on_docker() else classes
 
 
 def gradescope(arguments: argparse.Namespace) -> int:

@@ -24,7 +24,7 @@ from swordlab.grading.sandbox import Sandbox, excess
 from swordlab.labs import Lab, Program
 from swordlab.places import path_with_tools
 
-OUTPUT_LIMIT = 1_000_000  # bytes of a step's output; more than that is a flood
+OUTPUT_LIMIT = 1_000_000  # bytes of a step's output that are kept, the last ones; a step that prints more is a flood
 LOG_LIMIT = 20_000_000  # bytes that a supervised program may print while it is checked
 LOOK_EVERY = 0.25  # seconds between two looks at what a program takes
 STEP_SECONDS = 90.0  # then a step is stopped
@@ -187,6 +187,8 @@ class Running:
         self.shown = shown
         self.mark = uuid.uuid4().hex
         self.problem = ""
+        self.printed = 0
+        """Bytes of its output, also of what is not kept."""
         self._status: int | None = None
         self._output = bytearray()
         try:
@@ -219,7 +221,7 @@ class Running:
 
     @property
     def output(self) -> str:
-        """What it has printed so far."""
+        """What it has printed so far, or the end of that."""
         return bytes(self._output).decode(errors="replace")
 
     @property
@@ -248,9 +250,10 @@ class Running:
         pipe = self._process.stdout
         assert pipe is not None
         while chunk := os.read(pipe.fileno(), 65536):
-            if len(self._output) < OUTPUT_LIMIT:
-                self._output += chunk
-            elif not self.problem:
+            self.printed += len(chunk)
+            self._output += chunk
+            del self._output[:-OUTPUT_LIMIT]
+            if self.printed > OUTPUT_LIMIT and not self.problem:
                 self.problem = f"it printed more than {OUTPUT_LIMIT // 10**6} MB and was stopped"
 
     def _tree(self) -> Iterator[psutil.Process]:

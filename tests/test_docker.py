@@ -21,6 +21,7 @@ from swordlab.cluster import docker
 from swordlab.cluster.local import COMPOSE_FILE
 from swordlab.errors import LabError
 from swordlab.grading import variants
+from swordlab.labs import SOLUTIONS
 from swordlab.places import CHECKOUT, State
 
 pytestmark = pytest.mark.long
@@ -38,6 +39,16 @@ TYPED = {"hive": "show tables;\n", "presto --server": "show tables;\n"}
 """What is typed where a command line waits for more."""
 COMPOSE_V2 = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "swordlab-ci" / "compose-v2"
 """Where .ci/docker puts compose's second version: a DOCKER_CONFIG, so that only the test of it meets it."""
+
+
+NOSY = """\
+from __future__ import annotations
+import os, socket
+assert not any(os.path.exists(f"/w205/{name}") for name in ("solutions", "checks", "tests")), "the course"
+assert not os.path.exists("/submissions") and not os.path.exists("/grades"), "others' work"
+assert socket.socket().connect_ex(("192.0.2.1", 80)), "a network"
+"""
+"""What the first lines of a submission's program look for."""
 
 
 @pytest.fixture(scope="module")
@@ -279,6 +290,18 @@ def leave_a_query_running(environ):
     url = f"http://127.0.0.1:{environ['PRESTO_PORT']}/v1/statement"
     answer = requests.post(url, f"select count(*) from {rows}", headers={"X-Presto-User": "lab"}, timeout=10).json()
     requests.get(answer["nextUri"], timeout=10)
+
+
+def test_grading_runs_in_a_container_that_has_all_of_it(environ, tmp_path):
+    """The right work has every point; a program of it that sees the course, or a way out, ends with an error."""
+    right = tmp_path / "submissions" / "anna, 50%"
+    shutil.copytree(SOLUTIONS, right, ignore=shutil.ignore_patterns("__pycache__", "out"))
+    answers = right / "05-hdfs" / "hdfs_answers.py"
+    answers.write_text(NOSY + answers.read_text())
+    done = swordlab("grade", right, "--out", tmp_path / "grades", environ=environ, timeout=900)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "anna, 50%: 100 of 100 points" in done.stdout, done.stdout
+    assert (tmp_path / "grades" / "report.html").stat().st_uid == os.getuid()
 
 
 def test_down_is_quick_and_clean_and_data_outlives_it(services, environ):

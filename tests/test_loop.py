@@ -17,13 +17,15 @@ from xml.etree import ElementTree
 import psutil
 import pytest
 from conftest import swordlab
+from kafka import KafkaProducer
 
-from swordlab.grading import clean, run
+from swordlab import endpoints
+from swordlab.grading import clean, run, state
 from swordlab.grading.results import PASS
 from swordlab.grading.verdict import wait_for
 from swordlab.labs import SOLUTIONS, lab
 from swordlab.places import CHECKOUT
-from swordlab.work import Work
+from swordlab.work import OUTPUT_LIMIT, Work
 
 pytestmark = pytest.mark.cluster
 
@@ -305,4 +307,16 @@ def test_an_engine_that_stands_still_for_a_moment_is_waited_for(cluster):
     work = Work(cluster, SOLUTIONS)
     found = run.check(lab(3), work, seed=run.new_seed())
     work.stop([lab(3)])
+    assert found.verdict == PASS, found.results
+
+
+def test_a_long_topic_is_no_fault_of_the_watcher(cluster):
+    work, event = Work(cluster, SOLUTIONS), json.dumps({"Host": "user1.comcast.com", "event_type": "default"}).encode()
+    work.run(lab(3), "python create_topic.py")
+    producer = KafkaProducer(bootstrap_servers=endpoints.url("KAFKA_BOOTSTRAP_SERVERS"))
+    for number in range(2 * OUTPUT_LIMIT // len(event)):
+        producer.send("events", event, partition=number % 2)
+    producer.close()
+    found = run.check(lab(3), work, seed=run.new_seed())
+    state.delete_topics(["events"])
     assert found.verdict == PASS, found.results

@@ -28,7 +28,7 @@ from swordlab.cluster.local import is_free, port_taken
 from swordlab.cluster.runtime import LOG_SEEN, READY_WITHIN, Cluster, Report, Row, cannot_start, health_of, last_lines
 from swordlab.engines import ENGINES
 from swordlab.errors import LabError, UsageError
-from swordlab.places import CHECKOUT, MOUNT
+from swordlab.places import CHECKOUT, MOUNT, State
 
 IMAGE = "swordlab"
 PROJECT, SERVICE = "com.docker.compose.project", "com.docker.compose.service"
@@ -174,7 +174,7 @@ class DockerCluster(Cluster):
             self.check_disk()
             self._check_ports(services)
             self.remember(file)
-            self._build(report)
+            build(self.state, report)
             self._start(services, report, ready_within * SLOWER)
             self.supervisor.define(self.supervisor.programs())
             self.supervisor.ensure_running()
@@ -195,24 +195,6 @@ class DockerCluster(Cluster):
             for port in service.ports if service.name not in running else ():
                 if not is_free(port):
                     raise port_taken(port, variables.get(port, "…"), service.name)
-
-    def _build(self, report: Report) -> None:
-        """Build the image; when nothing changed that takes a second."""
-        report("image", "building (the first time takes minutes)")
-        began, log = time.monotonic(), self.state.log("build")
-        with log.open("wb") as output:
-            command = ["docker", "build", "--tag", IMAGE, str(CHECKOUT)]
-            done = subprocess.run(command, check=False, stdout=output, stderr=subprocess.STDOUT)
-        if done.returncode:
-            text = log.read_text(errors="replace")
-            tail = last_lines(text.splitlines())
-            cause, cure = next(
-                ((cause, cure) for sign, cause, cure in BUILD_CAUSES if sign in text), ("its output says why", str(log))
-            )
-            raise LabError(f"the image could not be built. The last lines:\n{tail}\n  Likely cause: {cause}", cure)
-        with contextlib.suppress(LabError):  # another prune is at work
-            docker("image", "prune", "--force", "--filter", f"label={IMAGE}")  # earlier builds that nothing uses
-        report("image", f"built after {time.monotonic() - began:.1f} s")
 
     def _start(self, services: Mapping[str, Service], report: Report, seconds: float) -> None:
         """compose up, until all engines answer."""
@@ -369,6 +351,25 @@ def mounted(folder: Path) -> PurePosixPath:
             "copy it there, or leave RUNTIME=docker out",
         )
     return PurePosixPath(MOUNT) / folder.relative_to(CHECKOUT)
+
+
+def build(state: State, report: Report) -> None:
+    """Build the image; when nothing changed that takes a second."""
+    report("image", "building (the first time takes minutes)")
+    began, log = time.monotonic(), state.log("build")
+    with log.open("wb") as output:
+        command = ["docker", "build", "--tag", IMAGE, str(CHECKOUT)]
+        done = subprocess.run(command, check=False, stdout=output, stderr=subprocess.STDOUT)
+    if done.returncode:
+        text = log.read_text(errors="replace")
+        tail = last_lines(text.splitlines())
+        cause, cure = next(
+            ((cause, cure) for sign, cause, cure in BUILD_CAUSES if sign in text), ("its output says why", str(log))
+        )
+        raise LabError(f"the image could not be built. The last lines:\n{tail}\n  Likely cause: {cause}", cure)
+    with contextlib.suppress(LabError):  # another prune is at work
+        docker("image", "prune", "--force", "--filter", f"label={IMAGE}")  # earlier builds that nothing uses
+    report("image", f"built after {time.monotonic() - began:.1f} s")
 
 
 def project() -> str:

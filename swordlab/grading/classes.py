@@ -257,8 +257,11 @@ class GraderProcess:
         said = json.loads(line)
         if "problem" in said:
             return Answer(name, None, 0, [], said["problem"], said["status"], said["seconds"])
-        shutil.rmtree(out, ignore_errors=True)
-        shutil.copytree(mailbox, out)
+        try:
+            shutil.rmtree(out, ignore_errors=True)  # out itself stays where it is a mount
+            shutil.copytree(mailbox, out, dirs_exist_ok=True)
+        except (OSError, shutil.Error) as error:
+            return Answer(name, None, 0, [], f"the results could not be written into {out}: {error}", 2, 0.0)
         return Answer(name, said["earned"], said["points"], said["labs"], "", 0, said["seconds"], version(tree))
 
     def _environment(self) -> dict[str, str]:

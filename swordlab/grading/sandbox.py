@@ -133,7 +133,8 @@ class Sandbox:
     def _shared(self) -> list[Path]:
         """The lab's Python with its packages, the engines' clients and Java; links and what they lead to."""
         python = {Path(sys.prefix), Path(sys.base_prefix)}
-        return [*sorted(python), cache_folder(), java.home(), *(CHECKOUT / name for name in LAB)]
+        debians_java = Path("/etc").glob("java-*")  # its configuration
+        return [*sorted(python), cache_folder(), java.home(), *debians_java, *(CHECKOUT / name for name in LAB)]
 
     def _own_files(self) -> dict[str, str]:
         """/etc as the box has it: one user, and the services' names."""
