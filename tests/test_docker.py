@@ -44,7 +44,7 @@ COMPOSE_V2 = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / 
 NOSY = """\
 from __future__ import annotations
 import os, socket
-assert not any(os.path.exists(f"/w205/{name}") for name in ("solutions", "checks", "tests")), "the course"
+assert not any(os.path.exists(f"/opt/swordlab/{name}") for name in ("solutions", "checks", "tests")), "the course"
 assert not os.path.exists("/submissions") and not os.path.exists("/grades"), "others' work"
 assert socket.socket().connect_ex(("192.0.2.1", 80)), "a network"
 """

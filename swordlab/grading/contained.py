@@ -17,11 +17,19 @@ from swordlab import console
 from swordlab.cluster import docker
 from swordlab.errors import UsageError
 from swordlab.grading.classes import STATE
-from swordlab.places import CHECKOUT, MOUNT, State
+from swordlab.places import CHECKOUT, State
 
+INSTALLED = "/opt/swordlab"
+"""Where the image has the lab (Dockerfile)."""
+COURSE = ("docker-compose.yml", "labs", "checks", "solutions")
+"""What grading needs beside it."""
 SUBMISSIONS, OUT = "/submissions", "/grades"
-RIGHTS = ("SYS_ADMIN", "NET_ADMIN", "SETUID", "SETGID", "SETPCAP", "CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL")
-"""Capabilities for making boxes and giving each another user; the programs in them have none."""
+RIGHTS = (
+    *("SYS_ADMIN", "NET_ADMIN"),  # make boxes
+    *("SETUID", "SETGID", "SETPCAP", "CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL"),  # run programs as another user
+    "SYS_PTRACE",  # see who listens on a port
+)
+"""The graders' capabilities; the programs in the boxes have none."""
 VARIABLES = ("SEED", "NO_COLOR", "GITHUB_ACTIONS")
 """What the graders take from this shell."""
 ALIEN = "SWORDLAB_HOSTS SWORDLAB_STATE BIND FLASK_LOG"
@@ -46,10 +54,9 @@ def run(command: Sequence[str], submissions: Path, out: Path) -> int:
     docker.require()
     with console.Steps() as steps:
         docker.build(State.current(), steps)
-    for folder in (out, STATE):
-        folder.mkdir(parents=True, exist_ok=True)
+    out.mkdir(parents=True, exist_ok=True)
     owner = f"{os.getuid()}:{os.getgid()}"
-    there = f'unset {ALIEN}; python -m swordlab "$@" --out {OUT}; status=$?; chown -R {owner} {OUT}; exit $status'
+    there = f'unset {ALIEN}; swordlab "$@" --out {OUT}; status=$?; chown -R {owner} {OUT}; exit $status'
     return subprocess.run([*container(submissions, out), "sh", "-c", there, "sh", *command], check=False).returncode
 
 
@@ -61,18 +68,17 @@ def container(submissions: Path, out: Path) -> list[str]:
         *("--cap-drop", "ALL", *(part for right in RIGHTS for part in ("--cap-add", right))),
         *("--security-opt", "no-new-privileges", "--security-opt", "seccomp=unconfined"),
         *("--security-opt", "apparmor=unconfined"),  # both forbid a box in the container
-        *mount(CHECKOUT, MOUNT, "readonly"),
+        *(part for name in COURSE for part in mount(CHECKOUT / name, f"{INSTALLED}/{name}", "readonly")),
         *mount(submissions, SUBMISSIONS, "readonly"),
         *mount(out, OUT),
-        *("--volume", f"{MOUNT}/{STATE.relative_to(CHECKOUT)}"),
+        *("--volume", f"{INSTALLED}/{STATE.relative_to(CHECKOUT)}", "--workdir", INSTALLED, "--env", "HOME=/root"),
         *(part for name in VARIABLES if name in os.environ for part in ("--env", name)),
-        *("--env", f"PYTHONPATH={MOUNT}", "--env", "HOME=/root"),
         docker.IMAGE,
     ]
 
 
 def mount(source: Path, target: str, *options: str) -> list[str]:
-    """Docker's option for a folder of this machine, whose path may hold any letter."""
+    """Docker's option for a file or folder of this machine, whose path may hold any letter."""
     line = io.StringIO()
     csv.writer(line).writerow(["type=bind", f"source={source.resolve()}", f"target={target}", *options])
     return ["--mount", line.getvalue().strip()]
