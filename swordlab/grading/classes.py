@@ -22,7 +22,7 @@ from typing import Any
 import psutil
 
 from swordlab import console, endpoints, fetch
-from swordlab.engines import spark
+from swordlab.engines import java, spark
 from swordlab.errors import LabError, UsageError
 from swordlab.grading import formats, sandbox
 from swordlab.grading import results as store
@@ -191,7 +191,7 @@ def _work(number: int, waiting: "queue.Queue[Path]", out: dict[Path, Path], answ
 
 def train() -> None:
     """Once in a checkout: let the reference's programs write the archives that make every later start faster."""
-    if spark.archive().exists():
+    if spark.archive().exists() or not java.jcmd().exists():
         return
     console.say("  First the reference's own programs run once: all others start faster then.")
     with GraderProcess(0, "training-run") as grader:
