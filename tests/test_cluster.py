@@ -3,7 +3,6 @@
 import os
 import signal
 import socket
-import time
 
 import pytest
 from conftest import swordlab
@@ -19,10 +18,7 @@ pytestmark = pytest.mark.cluster
 
 
 def wait_until_up(cluster, seconds=120):
-    deadline = time.monotonic() + seconds
-    while not cluster.is_up():
-        assert time.monotonic() < deadline, cluster.status()
-        time.sleep(0.2)
+    assert wait_for(cluster.is_up, seconds), cluster.status()
 
 
 def wait_until(condition, what, seconds=60):
