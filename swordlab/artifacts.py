@@ -1,10 +1,12 @@
 """engines.lock: which archives each engine is made of, their size and SHA-256, and where the cache keeps them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from swordlab import files
 from swordlab.errors import LabError
 from swordlab.places import CHECKOUT, cache_folder, read_toml
 
@@ -93,3 +95,14 @@ def spark_home() -> Path:
 def spark_jars(*patterns: str) -> list[Path]:
     """Jars that come with pyspark and whose names match a glob of `patterns`, in a stable order."""
     return [path for pattern in patterns for path in sorted((spark_home() / "jars").glob(pattern))]
+
+
+def patched(name: str, write: Callable[[Path], None]) -> Path:
+    """The file `name` among those that the lab makes of fetched ones; `write` makes it where it is not there yet."""
+    target = cache_folder() / "patched" / name
+    if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        scratch = files.unfinished(target)
+        write(scratch)
+        scratch.rename(target)
+    return target

@@ -126,7 +126,7 @@ def fetch(_: argparse.Namespace) -> int:
     from swordlab.tools import clients
 
     fetch.ensure()
-    for make in (hdfs.page_jar, hive.patched_class_jar, spark.committer_jar, clients.no_settings):
+    for make in (hdfs.server_jars, hive.patched_class_jar, spark.committer_jar, clients.no_settings):
         make()
     return 0
 

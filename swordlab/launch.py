@@ -49,6 +49,7 @@ def start_engine(engine: Engine) -> NoReturn:
     os.environ.update(engine.environment())
     format_storage(engine)
     command = java.command(engine)
+    os.nice(engine.niceness)
     os.execv(command[0], command)
 
 

@@ -37,6 +37,12 @@ def test_hive_runs_jobs_and_counts_what_presto_counts(cluster):
     assert Hive().rows(sql) == Presto().rows(sql) == [(100,)]
 
 
+def test_presto_answers_as_soon_as_it_is_called_ready(cluster):
+    os.kill(cluster.supervisor.info()["presto"].pid, signal.SIGKILL)
+    wait_until_up(cluster)
+    assert Presto().rows("select count(*) from guild_joins") == [(100,)]
+
+
 @pytest.mark.parametrize("name", ["kafka", "namenode", "datanode", "metastore", "hiveserver2", "presto"])
 def test_an_engine_that_is_killed_comes_back(cluster, name):
     before = cluster.supervisor.info()[name].pid

@@ -33,6 +33,8 @@ class Engine(ABC):
     """The Java class that is started."""
     heap: ClassVar[int]
     """The largest heap, in MiB."""
+    niceness: ClassVar[int] = 0
+    """How much the others go first where there are more of them than cores, as `nice` counts it."""
     ports: ClassVar[tuple[str, ...]]
     """The variables (endpoints.PORTS) of the ports it listens on."""
     needs: ClassVar[tuple[str, ...]] = ()

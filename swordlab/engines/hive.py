@@ -7,7 +7,6 @@ from pathlib import Path
 from swordlab import artifacts
 from swordlab.engines.base import Engine, NotReady, site_xml
 from swordlab.engines.hdfs import client_jars
-from swordlab.places import cache_folder
 
 HIVE_EXEC = "hive-exec"
 PATCHED_CLASS = "org/apache/hadoop/hive/ql/exec/SerializationUtilities$ArrayListSubListSerializer.class"
@@ -120,6 +119,7 @@ class HiveServer2(Hive):
     name = "hiveserver2"
     main = "org.apache.hadoop.util.RunJar"
     heap = 320
+    niceness = 10  # a start is over when Presto answers, which needs every other engine but this one and Kafka
     ports = ("HIVE_PORT", "HIVE_HTTP_PORT")
     needs = ("namenode", "datanode", "metastore")
 
@@ -164,15 +164,14 @@ def patched_class_jar() -> Path:
     It reads a private field of java.util.ArrayList$SubList by its old name parentOffset; the field is called offset
     now (HIVE-22097, fixed in Hive 4). Without it every query that starts a job fails.
     """
-    target = cache_folder() / "patched" / f"{artifacts.jar('hive', HIVE_EXEC).stem}-java17.jar"
-    if not target.exists():
-        target.parent.mkdir(parents=True, exist_ok=True)
+
+    def write(scratch: Path) -> None:
         with zipfile.ZipFile(artifacts.jar("hive", HIVE_EXEC)) as jar:
             code = jar.read(PATCHED_CLASS)
         old, new = (struct.pack(">H", len(name)) + name for name in (b"parentOffset", b"offset"))
         if code.count(old) != 1:
             raise ValueError("hive-exec is not the version that this patch is for")
-        with zipfile.ZipFile(scratch := target.with_suffix(".part"), "w") as jar:
+        with zipfile.ZipFile(scratch, "w") as jar:
             jar.writestr(PATCHED_CLASS, code.replace(old, new))
-        scratch.rename(target)
-    return target
+
+    return artifacts.patched(f"{artifacts.jar('hive', HIVE_EXEC).stem}-java17.jar", write)

@@ -55,8 +55,10 @@ class Presto(Engine):
         properties(
             folder / "log.properties",
             {
+                "Bootstrap": "WARN",  # a table of all settings
                 "com.facebook.presto": "WARN",
                 "com.facebook.airlift": "WARN",
+                "com.facebook.airlift.discovery": "OFF",  # it looks for a discovery server all the time
                 "org.glassfish": "ERROR",
                 "org.apache.hadoop": "ERROR",
             },
@@ -67,8 +69,10 @@ class Presto(Engine):
                 "coordinator": "true",
                 "node-scheduler.include-coordinator": "true",
                 "http-server.http.port": port,
-                "discovery-server.enabled": "true",
-                "discovery.uri": f"http://presto:{port}",
+                # one node needs no discovery: its start would wait twice for a second for its own server, and for up to
+                # five after it "NO_NODES_AVAILABLE" would be the answer to a query
+                "discovery-server.enabled": "false",
+                "datasources": ",".join(connectors("hive") + connectors("system")),
                 "query.max-memory": "200MB",
                 "query.max-memory-per-node": "100MB",
                 "query.max-total-memory-per-node": "150MB",
@@ -115,3 +119,8 @@ class Presto(Engine):
             raise NotReady("loading its catalogs")
         if not self.get_json(self.port("PRESTO_PORT"), "/v1/cluster")["activeWorkers"]:
             raise NotReady("its worker has not announced itself yet")
+
+
+def connectors(catalog: str) -> list[str]:
+    """A catalog's connector and the two that Presto adds to it (ConnectorId.java)."""
+    return [catalog, f"$info_schema@{catalog}", f"$system@{catalog}"]

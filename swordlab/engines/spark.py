@@ -14,7 +14,7 @@ from swordlab import artifacts, endpoints, files
 from swordlab.engines import java
 from swordlab.engines.base import properties
 from swordlab.errors import LabError
-from swordlab.places import State, cache_folder
+from swordlab.places import State
 
 SHIM = """#!/bin/sh
 # Drop the module that this Java lacks and Spark only uses when it is there; and the configuration's folder from the
@@ -100,23 +100,20 @@ def committer_jar() -> Path:
     """A jar with the lab's committer, compiled on first use."""
     source = Path(__file__).with_name(f"{COMMITTER}.java")
     key = hashlib.sha256(source.read_bytes()).hexdigest()[:16]
-    target = cache_folder() / "patched" / f"{COMMITTER}-{key}.jar"
-    if target.exists():
-        return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+
+    def write(scratch: Path) -> None:
         jars = ":".join(map(str, artifacts.spark_jars("*.jar")))
-        compile_it = [java.executable(), *java.tool_options(), "-cp", jars, COMPILER]
-        done = subprocess.run(
-            [*compile_it, "-d", folder, "-classpath", jars, str(source)], check=False, capture_output=True, text=True
-        )
+        compiler = [java.executable(), *java.tool_options(), "-cp", jars, COMPILER]
         name = f"swordlab/{COMMITTER}.class"
-        if not (Path(folder) / name).exists():
-            raise LabError(f"{source.name} could not be compiled: {done.stdout}{done.stderr}")
-        with zipfile.ZipFile(scratch := Path(folder) / target.name, "w") as jar:
-            jar.write(Path(folder) / name, name)
-        scratch.rename(target)
-    return target
+        with tempfile.TemporaryDirectory() as folder:
+            compile_it = [*compiler, "-d", folder, "-classpath", jars, str(source)]
+            done = subprocess.run(compile_it, check=False, capture_output=True, text=True)
+            if not (Path(folder) / name).exists():
+                raise LabError(f"{source.name} could not be compiled: {done.stdout}{done.stderr}")
+            with zipfile.ZipFile(scratch, "w") as jar:
+                jar.write(Path(folder) / name, name)
+
+    return artifacts.patched(f"{COMMITTER}-{key}.jar", write)
 
 
 def submit_command() -> str:

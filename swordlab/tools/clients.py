@@ -13,7 +13,7 @@ from swordlab.engines import java
 from swordlab.engines.hdfs import client_jars
 from swordlab.engines.hive import flat_jars
 from swordlab.errors import UsageError
-from swordlab.places import State, cache_folder
+from swordlab.places import State
 
 
 @dataclass(frozen=True)
@@ -72,14 +72,13 @@ def _hadoop_jars() -> list[Path]:
 
 def no_settings() -> Path:
     """A jar with an empty core-site.xml: FsShell insists on one, and the settings are arguments here."""
-    target = cache_folder() / "patched" / "no-settings.jar"
-    if not target.exists():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with zipfile.ZipFile(scratch := files.unfinished(target), "w") as jar:
+
+    def write(scratch: Path) -> None:
+        with zipfile.ZipFile(scratch, "w") as jar:
             for file in ("core-site.xml", "hdfs-site.xml"):
                 jar.writestr(file, "<configuration/>")
-        scratch.rename(target)
-    return target
+
+    return artifacts.patched("no-settings.jar", write)
 
 
 def _hive(typed: list[str]) -> list[str]:
