@@ -3,12 +3,13 @@ import http.server
 import os
 import threading
 import time
+import zipfile
 
 import pytest
 
 from swordlab import artifacts, fetch
 from swordlab.artifacts import Artifact
-from swordlab.engines import java
+from swordlab.engines import hdfs, java
 from swordlab.errors import LabError
 
 CONTENT = bytes(range(256)) * 4096
@@ -88,3 +89,10 @@ def test_class_data_that_no_program_used_for_long_is_deleted(tmp_path):
         os.utime(tmp_path / name, (time.time() - days * 86400,) * 2)
     java.drop_unused(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["old.other", "used.jsa"]
+
+
+def test_what_hdfs_searches_for_is_listed_in_a_small_jar_alone():
+    for jar in hdfs.server_jars():
+        with zipfile.ZipFile(jar) as opened:
+            listed = {*hdfs.SCANNED, *hdfs.UNPACKED} & set(opened.namelist())
+        assert not listed or jar.stat().st_size < 2_000_000, f"{jar.name} lists {listed}"
