@@ -37,7 +37,7 @@ RUN PIP_NO_CACHE_DIR=1 python3 swordlab/bootstrap.py \
 
 # Only the modules that fetching needs: a change of any other leaves the engines where they are.
 COPY engines.lock ./
-COPY swordlab/__init__.py swordlab/artifacts.py swordlab/console.py swordlab/errors.py swordlab/fetch.py \
+COPY swordlab/__init__.py swordlab/artifacts.py swordlab/console.py swordlab/errors.py swordlab/fetch.py swordlab/files.py \
      swordlab/places.py swordlab/
 RUN python -c 'from swordlab import fetch; fetch.ensure()'
 
