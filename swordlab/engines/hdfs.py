@@ -11,12 +11,12 @@ from swordlab.engines.base import Engine, NotReady, site_xml
 
 LIVE_DATANODES = "Hadoop:service=NameNode,name=FSNamesystemState"
 NAMENODE = "Hadoop:service=NameNode,name=NameNodeInfo"
-
-
 SCANNED = ("org/apache/hadoop/hdfs/web/resources/", "org/apache/hadoop/hdfs/server/namenode/web/resources/")
 """The packages of WebHDFS. The NameNode inflates, from end to end, every jar that lists one of these folders."""
 UNPACKED = ("webapps/hdfs/", "webapps/static/", "webapps/datanode/")
 """The pages of NameNode and DataNode: each inflates the jar that has them from end to end, to unpack them."""
+LISTING = ("hadoop-client-api-", "hadoop-client-minicluster-")
+"""The large jars that list them."""
 
 
 def client_jars() -> list[Path]:
@@ -27,13 +27,8 @@ def client_jars() -> list[Path]:
     return [
         *artifacts.spark_jars("hadoop-client-api-*", "hadoop-client-runtime-*"),
         *artifacts.jars("hdfs"),
-        *logging_jars(),
+        *artifacts.spark_jars("slf4j-api*", "log4j-*", "jcl-over*", "jul-to*"),
     ]
-
-
-def logging_jars() -> list[Path]:
-    """What Hadoop logs with."""
-    return artifacts.spark_jars("slf4j-api*", "log4j-*", "jcl-over*", "jul-to*")
 
 
 def server_jars() -> list[Path]:
@@ -41,16 +36,14 @@ def server_jars() -> list[Path]:
 
     Measured: the search took half of the CPU time of the NameNode's start and a quarter of the DataNode's.
     """
-    client, runtime = artifacts.spark_jars("hadoop-client-api-*", "hadoop-client-runtime-*")
-    servers = artifacts.jar("hdfs", "hadoop-client-minicluster")
-    rest = [jar for jar in artifacts.jars("hdfs") if jar != servers]
-    return [searched_jar(servers), unlisted(client), runtime, unlisted(servers), *rest, *logging_jars()]
+    return [searched_jar(), *(unlisted(jar) if jar.name.startswith(LISTING) else jar for jar in client_jars())]
 
 
-def searched_jar(servers: Path) -> Path:
+def searched_jar() -> Path:
     """A jar with what the servers search for: WebHDFS's packages, their pages, and the one page that the Maven artifact
     lacks, as it has no .html."""
     page = (Path(__file__).parent / "namenode.html").read_bytes()
+    servers = artifacts.jar("hdfs", "hadoop-client-minicluster")
 
     def write(scratch: Path) -> None:
         with zipfile.ZipFile(servers) as given, zipfile.ZipFile(scratch, "w", zipfile.ZIP_DEFLATED) as jar:
@@ -63,7 +56,7 @@ def searched_jar(servers: Path) -> Path:
 
 
 def unlisted(given: Path) -> Path:
-    """A copy of a jar that does not list the folders which the NameNode searches for; their classes are still there."""
+    """A copy of a jar that does not list the folders which the servers search for; their classes are still there."""
 
     def write(scratch: Path) -> None:
         shutil.copyfile(given, scratch)
