@@ -19,15 +19,24 @@ play() {
     fi
 }
 
-for ((user = 1; user <= 50; user++)); do
-    for provider in comcast att; do
-        play "user$user.$provider.com" /join_guild
-        play "user$user.$provider.com" /purchase_sword
+# The fifty players of provider $1, one after the other, on route $2.
+players() {
+    local user
+    for ((user = 1; user <= 50; user++)); do
+        play "user$user.$1.com" "$2"
     done
-    if [[ -t 1 ]]; then
-        printf '\rplayers: %d of 100' $((2 * user))
-    elif ((user % 10 == 0)); then
-        printf 'players: %d of 100\n' $((2 * user))
-    fi
+    printf '50 players of %s.com: %s\n' "$1" "$2"
+}
+
+# All four at once: after an answer Flask's server keeps the connection open for 10 ms, and ab waits for its end.
+jobs=()
+trap 'kill "${jobs[@]}" 2>/dev/null' EXIT
+for provider in comcast att; do
+    for route in /join_guild /purchase_sword; do
+        players "$provider" "$route" &
+        jobs+=($!)
+    done
 done
-[[ ! -t 1 ]] || printf '\n'
+for job in "${jobs[@]}"; do
+    wait "$job" || exit 1
+done

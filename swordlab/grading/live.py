@@ -68,7 +68,6 @@ class Topic:
             bootstrap_servers=self._server,
             enable_auto_commit=False,
             fetch_max_wait_ms=50,
-            check_crcs=False,  # in pure Python that is four fifths of a read
         )
 
     @cached_property

@@ -172,7 +172,6 @@ def consume(options: Options, out: IO[bytes]) -> None:
         allow_auto_create_topics=False,  # looking at a topic must not make it
         group_id="kafkacat" if options.offset == "stored" else None,
         auto_offset_reset="earliest",
-        check_crcs=False,  # in pure Python that is four fifths of a read
     )
     try:
         known = consumer.partitions_for_topic(options.topic) or set()
