@@ -17,6 +17,8 @@ UNPACKED = ("webapps/hdfs/", "webapps/static/", "webapps/datanode/")
 """The pages of NameNode and DataNode: each inflates the jar that has them from end to end, to unpack them."""
 LISTING = ("hadoop-client-api-", "hadoop-client-minicluster-")
 """The large jars that list them."""
+PAGE = Path(__file__).parent / "namenode.html"
+"""The one page that the Maven artifact lacks, as it has no .html."""
 
 
 def client_jars() -> list[Path]:
@@ -40,9 +42,7 @@ def server_jars() -> list[Path]:
 
 
 def searched_jar() -> Path:
-    """A jar with what the servers search for: WebHDFS's packages, their pages, and the one page that the Maven artifact
-    lacks, as it has no .html."""
-    page = (Path(__file__).parent / "namenode.html").read_bytes()
+    """A jar with what the servers search for: WebHDFS's packages, and the pages."""
     servers = artifacts.jar("hdfs", "hadoop-client-minicluster")
 
     def write(scratch: Path) -> None:
@@ -50,9 +50,9 @@ def searched_jar() -> Path:
             for name in given.namelist():
                 if name.startswith((*SCANNED, *UNPACKED)):
                     jar.writestr(name, given.read(name))
-            jar.writestr("webapps/hdfs/index.html", page)
+            jar.write(PAGE, "webapps/hdfs/index.html")
 
-    return artifacts.patched(f"searched-{hashlib.sha256(page).hexdigest()[:12]}-{servers.name}", write)
+    return artifacts.patched(f"searched-{version()}-{servers.name}", write)
 
 
 def unlisted(given: Path) -> Path:
@@ -64,7 +64,12 @@ def unlisted(given: Path) -> Path:
             jar.filelist = [entry for entry in jar.filelist if entry.filename not in (*SCANNED, *UNPACKED)]
             jar.writestr("META-INF/swordlab.txt", f"{given.name} without the folders {', '.join(SCANNED)}\n")
 
-    return artifacts.patched(f"unlisted-{given.name}", write)
+    return artifacts.patched(f"unlisted-{version()}-{given.name}", write)
+
+
+def version() -> str:
+    """Changes with what the two kinds of jars are made from beside the fetched ones."""
+    return hashlib.sha256(repr((SCANNED, UNPACKED, PAGE.read_bytes())).encode()).hexdigest()[:12]
 
 
 class Hdfs(Engine):
