@@ -8,14 +8,21 @@ import re
 import pytest
 
 from swordlab.grading import probes, trouble
+from swordlab.grading.live import administration
 from swordlab.grading.verdict import fail, require, wait_for
 
 PARTITIONS = 2
 CREATE = "python create_topic.py"
 WATCH = "bash watch_events.sh"
+TERMINAL = "python -c 'import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))'"
+"""Runs a command on a terminal, as the student does: grep and jq keep back what they print into a pipe."""
 SHOWS_WITHIN = 15.0  # seconds, or longer while it is still printing what came before
 FLOOD = 20_000_000  # bytes of output
 POLL = 0.05  # seconds
+MORE = 8  # messages on each partition after those that must be shown: the last few are not all of the past
+MEMBERS = ["Stable"]
+"""The state of a group that somebody reads in."""
+COMMITTED_WITHIN = 7.0  # seconds; clients that commit do it every five
 KAFKACAT = re.compile(r"^% |ERROR|Usage:|command not found|No such file", re.M)
 
 
@@ -37,9 +44,12 @@ def watcher(work, lab, topic, rng, created):
             cause="create_topic.py has not created it",
             next=CREATE,
         )
-    before = on_each_partition(topic, rng)
-    with work.start(lab, WATCH) as running:
-        running.before = before
+    before, read = on_each_partition(topic, rng), committed(topic)
+    others = committed(topic, MEMBERS)
+    for _ in range(MORE):
+        topic.spread([probes.others(rng)[0] for _ in topic.partitions()])
+    with work.start(lab, f"{TERMINAL} {WATCH}") as running:
+        running.before, running.read, running.others = before, read, others
         wait_until_shown(running, before)
         yield running
 
@@ -49,6 +59,29 @@ def on_each_partition(topic, rng):
     events = [probes.join(rng) for _ in topic.partitions()]
     topic.spread(events)
     return [event["Host"] for event in events]
+
+
+def committed(topic, states=None):
+    """Group -> how far the broker knows that it has read the topic; of all groups, or of those in these states."""
+    with administration() as admin:
+        groups = [group["group_id"] for group in admin.list_groups(states_filter=states)]
+        offsets = admin.list_group_offsets(groups) if groups else {}
+    return {
+        group: {part.partition: at.offset for part, at in parts.items() if part.topic == topic.name}
+        for group, parts in offsets.items()
+    }
+
+
+def remembering(running, topic):
+    """The group whose offsets the watcher commits; empty where it reads for itself."""
+
+    def its_groups():
+        return {group: read for group, read in committed(topic, MEMBERS).items() if group not in running.others}
+
+    def moved():
+        return next((group for group, read in its_groups().items() if read != running.read.get(group, {})), "")
+
+    return (wait_for(moved, COMMITTED_WITHIN, 0.5) or "") if its_groups() else ""
 
 
 def wait_until_shown(running, hosts):
@@ -128,12 +161,13 @@ def test_creating_it_again_does_no_harm(created, work, lab, topic, rng):
     )
 
 
-def test_watcher_shows_what_came_before(watcher, work, lab):
+def test_watcher_shows_what_came_before(watcher, work, lab, topic):
     """The watcher shows an event that came before it was started."""
     cause = (
         trouble.missing_file(work, lab)
         or flooded(watcher)
-        or "it begins at the end of the topic: -o beginning is missing"
+        or ("" if watcher.is_running else "it ended before it had shown them, by an error, -e, -c or head, or ")
+        + "it begins at the end of the topic: -o beginning is missing"
     )
     require(
         shown(watcher, watcher.before),
@@ -142,6 +176,15 @@ def test_watcher_shows_what_came_before(watcher, work, lab):
         where=WATCH,
         cause=cause,
         next=f"run it yourself, in make shell: {WATCH}",
+    )
+    group = remembering(watcher, topic)
+    require(
+        not group,
+        expected="all of the past, at every start",
+        found=f"it commits how far group {group} has read",
+        where=WATCH,
+        cause="its next start shows only what came after this one: read without a group, or commit nothing",
+        next=f"run it twice, in make shell: {WATCH}",
     )
 
 
