@@ -1,8 +1,8 @@
 """Lab 5: the files that the streams write, as hadoop fs lists them and as the NameNode counts them.
 
-For the first answers the check puts a file of its own into both folders, for a moment: it has no rows, two blocks and
-two copies, so that blocks are not as many as files and the replication is not 1; and a hidden one, which no reader
-sees. Then more events go through.
+For the listing and the first answers the check puts a file of its own into both folders, for a moment: it has no rows,
+two blocks and two copies, so that blocks are not as many as files and the replication is not 1; and a hidden one, which
+no reader sees. Then more events go through.
 """
 
 import json
@@ -26,7 +26,8 @@ FOLDERS = [table.folder for table in TABLES]
 LIST, ANSWER = "list_files", "hdfs_answers"
 BLOCK = 1 << 20  # bytes, the smallest that the NameNode allows
 COPIES = 2
-OURS = "part-00000-lab-check.snappy.parquet"
+OURS = "-lab-check.snappy.parquet"
+"""How the name of the check's own file ends; the rest is of this run, so that a listing of an earlier one lacks it."""
 HIDDEN = ".part-00000-lab-check.being-written"
 """A file that is no data: readers skip a name with a dot in front."""
 STEADY_TRIES = 4
@@ -55,7 +56,11 @@ class Asked:
                 found=self.finished.output.strip() or "nothing printed",
                 where=f"the output of {self.finished.command}",
                 cause=self.missing
-                or ("the keys are not the folders' whole paths" if self.objects() else "what it prints is no JSON"),
+                or (
+                    "the keys are not the folders' whole paths"
+                    if self.objects()
+                    else "what it prints is no JSON, or more than one object"
+                ),
             )
         return found
 
@@ -92,34 +97,42 @@ def names_before(work, lab, topic, files, rng):
 
 
 @pytest.fixture(scope="session")
-def listed(work, lab, files, names_before):
-    """list_files.sh, run on folders that did not change meanwhile."""
-    return asked(work, lab, files, LIST)
+def ours(rng):
+    """The name of the check's own data file."""
+    return f"part-00000-{rng.getrandbits(32):08x}{OURS}"
 
 
 @pytest.fixture(scope="session")
-def answered(work, lab, files, names_before):
+def listed(work, lab, files, names_before, ours):
+    """list_files.sh, run while the check's own file is in both folders: a listing that was kept does not have it."""
+    with own_files(files, ours):
+        return asked(work, lab, files, LIST)
+
+
+@pytest.fixture(scope="session")
+def answered(work, lab, files, names_before, ours):
     """hdfs_answers.py, run while the check's own file is in both folders."""
-    with own_files(files):
-        return asked(work, lab, files, ANSWER, f", one of which has 2 blocks and {COPIES} copies: {OURS}")
+    with own_files(files, ours):
+        return asked(work, lab, files, ANSWER, f", one of which has 2 blocks and {COPIES} copies: {ours}")
 
 
 def names(files, folder):
     """The data files of a folder that are complete."""
-    return {file["pathSuffix"] for file in files.data_files(folder) if file["length"] and file["pathSuffix"] != OURS}
+    complete = (file["pathSuffix"] for file in files.data_files(folder) if file["length"])
+    return {name for name in complete if not name.endswith(OURS)}
 
 
 @contextmanager
-def own_files(files) -> Iterator[None]:
+def own_files(files, ours) -> Iterator[None]:
     """In each folder a data file that has no rows for any reader, and a hidden one."""
     try:
         for folder, table in zip(FOLDERS, TABLES, strict=True):
-            put(f"{folder}/{OURS}", parquet.without_rows([*table.columns], padding=BLOCK))
+            put(f"{folder}/{ours}", parquet.without_rows([*table.columns], padding=BLOCK))
             put(f"{folder}/{HIDDEN}", b"no data")
         yield
     finally:
         for folder in FOLDERS:
-            for name in (OURS, HIDDEN):
+            for name in (ours, HIDDEN):
                 files.ask("DELETE", f"{folder}/{name}", "DELETE")
 
 
@@ -164,7 +177,7 @@ def test_listing_shows_both_folders(listed):
             expected=f"{len(there)} data files of {folder}",
             found=f"{len(there) - len(missing)} of them; missing: {', '.join(missing)}",
             where=f"the output of {listed.finished.command}",
-            cause=f"the script does not list {folder}, or shows only some of its lines",
+            cause=f"the script does not list {folder} now, or shows only some of its lines",
             next=f"hadoop fs -ls {folder}",
         )
 
