@@ -135,6 +135,15 @@ def test_catalog_hive_reaches_this_metastore(cluster, database):
         where="show schemas in Presto",
         cause="the catalog reads another metastore",
     )
+    runs = {engine: service for service in cluster.services().values() for engine in service.engines}
+    address = runs["presto"].environment.get("HIVE_THRIFTSERVER", "")
+    require(
+        address.rpartition(":")[0] in ("", runs["metastore"].name),
+        expected=f"{runs['metastore'].name}:{endpoints.ports()['METASTORE_PORT']}",
+        found=address,
+        where="HIVE_THRIFTSERVER of service presto",
+        cause="on that host no metastore runs: it answers only where all services share one machine, not on Docker",
+    )
 
 
 def asked(sql, schema="default"):
@@ -161,9 +170,11 @@ def test_every_port_of_an_engine_is_published(cluster):
             require(
                 published.get(ports[name]) == ports[name],
                 expected=f"{name} ({ports[name]}) of {service} is published",
-                found=", ".join(map(str, published)) or "none of its ports",
+                found=", ".join(f"{outside}:{inside}" for outside, inside in published.items()) or "none of its ports",
                 where=f"the ports of service {service}",
-                cause=f"{name} is not among its published ports",
+                cause=f"inside it leads to {published[ports[name]]}, where another engine answers, or none"
+                if ports[name] in published
+                else f"{name} is not among its published ports",
                 next=f'ports: - "127.0.0.1:…" of {service} in {COMPOSE}',
             )
 

@@ -219,8 +219,11 @@ class Reader:
             return ()
         self._known(check, HEALTHCHECK, f"in healthcheck of {name}")
         words = self._words(check, "test")
+        if isinstance(check["test"], list) and words[:1] not in (("CMD",), ("CMD-SHELL",)):
+            raise self._error(check, "test", f"the list that tests {name} must begin with CMD or CMD-SHELL")
         words = words[1:] if words[:1] in (("CMD",), ("CMD-SHELL",)) else words
         words = tuple(shlex.split(words[0])) if len(words) == 1 else words
+        words = words[:-3] if words[-3:] == ("||", "exit", "1") else words
         if words[:2] != ("swordlab", "healthy") or len(words) < 3:
             raise self._error(check, "test", f"the health check of {name} must be 'swordlab healthy NAME…'")
         self._engines(check, "test", words[2:])
