@@ -35,7 +35,8 @@ UPKEEP = {"transient_lastDdlTime", "last_modified_time", "last_modified_by", "CO
 }
 """Properties that Hive keeps up by itself."""
 KEEP_FILES = "set tblproperties ('EXTERNAL'='TRUE', 'external.table.purge'='false')"
-EXTERNAL = "EXTERNAL_TABLE"
+EXTERNAL, VIEW = "EXTERNAL_TABLE", "VIRTUAL_VIEW"
+PURGE = "external.table.purge"
 QUOTED = re.compile(r"`([^`]*)`")
 LOCATION = re.compile(r"^LOCATION\s+'([^'\n]*)'", re.MULTILINE)
 LOOK = "hive -e 'describe formatted {}'"
@@ -57,7 +58,12 @@ class Description:
     @property
     def is_external(self):
         """Whether its files stay when it is dropped."""
-        return self.details["Table Type"] == EXTERNAL
+        return self.details["Table Type"] == EXTERNAL and not self.is_purged
+
+    @property
+    def is_purged(self):
+        """Whether its files go when it is dropped, though it is external."""
+        return self.properties.get(PURGE, "").lower() == "true"
 
     @property
     def location(self):
@@ -92,6 +98,14 @@ class Made:
                 cause="the table is made in another database"
                 if elsewhere
                 else "no statement of create_tables.hql makes it, or its name is spelled otherwise",
+            )
+        if self.once[table.name].details["Table Type"] == VIEW:
+            fail(
+                expected=f"table default.{table.name}",
+                found="a view of that name",
+                where=LOOK.format(table.name),
+                cause="create view keeps a query; a table describes the files of the stream's folder itself",
+                next=f"hive -e 'drop view {table.name}'",
             )
         return self.once[table.name]
 
@@ -214,13 +228,22 @@ def hosts(events):
 def test_tables_are_external(made, hive):
     """Both tables exist in database default and are external."""
     for table in TABLES:
-        kind = made.table(table, hive).details["Table Type"]
+        found = made.table(table, hive)
+        kind = found.details["Table Type"]
         require(
             kind == EXTERNAL,
             expected=f"{table.name}: {EXTERNAL}",
             found=kind,
             where=LOOK.format(table.name),
             cause="the word external is missing: dropping a managed table deletes its files",
+            next=f'before you drop it: hive -e "alter table {table.name} {KEEP_FILES}"',
+        )
+        require(
+            not found.is_purged,
+            expected=f"{table.name}: files that stay when it is dropped",
+            found=f"{PURGE} = true",
+            where=LOOK.format(table.name),
+            cause="with that property drop table deletes the files, as of a managed table",
             next=f'before you drop it: hive -e "alter table {table.name} {KEEP_FILES}"',
         )
 
@@ -333,14 +356,18 @@ def difference(found, wanted):
     )
 
 
-def test_running_twice_does_no_harm(made, work, lab):
+def test_running_twice_does_no_harm(made, work, lab, hive):
     """Running create_tables.hql a second time ends well and changes nothing."""
+    for table in TABLES:
+        if table.name in made.once:
+            made.table(table, hive)
     require(
         made.second,
-        expected="external tables",
-        found="a managed one",
+        expected="external tables, whose files stay",
+        found="one whose files go when it is dropped",
         where="the metastore, after the first run",
-        cause="the word external is missing, so a second run is not tried: a drop would delete the stream's files",
+        cause=f"the word external is missing, or {PURGE} is true, so a second run is not tried: a drop would delete "
+        "the stream's files",
     )
     require_run(made.second, "a second run of create_tables.hql ends well")
     for name, before in made.once.items():

@@ -43,10 +43,13 @@ def stop_programs(work: Work) -> None:
 
 
 def drop_tables(names: Iterable[str], database: str = "default") -> None:
-    """Drop tables with all that they hold."""
+    """Drop tables with all that they hold, and views of such a name."""
     hive = Hive()
+    views = {view for (view,) in hive.rows(f"show views in {database}")}
     for name in names:
-        hive.rows(f"drop table if exists {database}.`{name}` purge")
+        hive.rows(
+            f"drop view {database}.`{name}`" if name in views else f"drop table if exists {database}.`{name}` purge"
+        )
 
 
 def delete_files(path: str) -> None:
