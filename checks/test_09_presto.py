@@ -29,9 +29,26 @@ HOSTS, GUILD_MEMBERS, NUM_SWORDS, SWORDS = "9_5_hosts.sql", "9_6_guilds.sql", "9
 REVENUE, REPEAT = "revenue_by_guild.sql", "repeat_buyers.sql"
 HERMITS = "Hermits"
 """The guild of the checks' members who purchase nothing."""
+ODD_SWORD = "claymore"
+"""A sword that the game does not have."""
 ESTIMATES = re.compile(r"approx_\w+", re.IGNORECASE)
 STEADY_TRIES = 4
 TYPES = {"string": "varchar", "int": "integer"}
+NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+"""Presto's decimals come as text."""
+STATEMENT = re.compile(r'"(\w+)" (\w+)')
+"""A column in what show create table prints."""
+OTHER_NUMBER = "it is another number than the rows'"
+NOT_JOINS, NOT_SWORDS, NOT_COINS = (
+    "these are not the joins of each guild",
+    "these are not number and coins of each sword",
+    "these are not the coins of each guild's members",
+)
+FEWER_GUILDS = "not every guild is there: group by guild, without a limit"
+FEWER_SWORDS = "not every sword is there: group by sword_type, without a limit"
+FEWER_BUYERS = "players are missing: more than one sword begins with two, and there is no limit"
+STANDING_STILL = {OTHER_NUMBER, NOT_JOINS, NOT_SWORDS, NOT_COINS, FEWER_GUILDS, FEWER_SWORDS, FEWER_BUYERS}
+"""Causes that say less than that an answer has not moved."""
 
 
 @dataclass(frozen=True)
@@ -70,16 +87,18 @@ class Moments:
     after: Moment
 
     def require_right(self, file, judge):
-        """CheckFailed unless the file's answer is right now; a figure that did not move is named as typed in."""
+        """CheckFailed unless the file's answer is right now; where nothing better is known, one that did not move is so
+        named."""
         answer = self.after.answers[file]
         mistake = answer if isinstance(answer, Mistake) else judge(self.after, answer)
         if mistake is None:
             return
         cause = mistake.cause
-        if file in JUDGES and answer == self.before.answers[file] and not isinstance(answer, Mistake):
+        if cause in STANDING_STILL and answer == self.before.answers[file]:
             new = len(self.after.joins) + len(self.after.purchases)
             new -= len(self.before.joins) + len(self.before.purchases)
-            cause = f"the answer is as it was before {new} new rows: the figures are typed in, not counted"
+            cause = f"the answer is as it was before {new} new rows: the figures are typed in, not counted, or a "
+            cause += "where leaves the new ones out"
         raise wrong_answer(file, mistake, cause)
 
 
@@ -114,6 +133,7 @@ def players(rng):
         *(purchase(rng, Host=twice) for _ in range(2)),
         *(purchase(rng, Host=wanderer) for _ in range(rng.randrange(2, 5))),
         *(purchase(rng, Host=buyer) for _ in range(3)),
+        {**purchase(rng), "sword_type": ODD_SWORD, "sword_cost": 15},
         *(purchase(rng) for _ in range(rng.randrange(2, 6))),
     ]
 
@@ -158,14 +178,15 @@ def answer(path, presto):
 
 def numbers(row):
     """The numbers of a row, whatever their type."""
-    return [value for value in row if isinstance(value, (int, float, Decimal)) and not isinstance(value, bool)]
+    values = [Decimal(value) if isinstance(value, str) and NUMBER.fullmatch(value) else value for value in row]
+    return [value for value in values if isinstance(value, (int, float, Decimal)) and not isinstance(value, bool)]
 
 
 def by_name(rows):
     """Name -> the numbers beside it, in the order of the rows; NULL is no name, and as a number 0."""
     found = {}
     for row in rows:
-        names = [value for value in row if isinstance(value, str)]
+        names = [value for value in row if isinstance(value, str) and not NUMBER.fullmatch(value)]
         if names:
             found[names[0]] = numbers([0 if value is None else value for value in row])
     return found
@@ -202,6 +223,7 @@ def right_columns(table):
     def judge(_, rows):
         wanted = [(name, TYPES[kind]) for name, kind in table.columns.items()]
         shown = [{str(value).lower() for value in row} for row in rows]
+        shown += [{*pair} for row in rows for value in row for pair in STATEMENT.findall(str(value))]
         missing = [pair for pair in wanted if not any({*pair} <= each for each in shown)]
         foreign = [
             name
@@ -214,7 +236,11 @@ def right_columns(table):
         return Mistake(
             ", ".join(" ".join(pair) for pair in wanted),
             listed(rows),
-            "these are rows of the table, not its columns" if len(rows) < len(wanted) else "it is another table",
+            "it is another table"
+            if foreign
+            else "these are rows of the table, not its columns"
+            if len(rows) < len(wanted)
+            else "name and type of each column are wanted: describe",
         )
 
     return judge
@@ -256,10 +282,11 @@ def right_guilds(moment, rows):
     wanted = next((each for each in (joins, members) if has(found, each)), None)
     if wanted is None:
         causes = [
-            (all(figures == [1] for figures in found.values()), "count(distinct guild) is 1 in each group"),
-            (len(found) < len(joins), "not every guild is there: group by guild, without a limit"),
+            (not found, "no row holds the name of a guild beside its number"),
+            (found and all(figures == [1] for figures in found.values()), "count(distinct guild) is 1 in each group"),
+            (len(found) < len(joins), FEWER_GUILDS),
         ]
-        return Mistake(as_text(joins), listed(rows), first(causes, "these are not the joins of each guild"))
+        return Mistake(as_text(joins), listed(rows), first(causes, NOT_JOINS))
     figures = [wanted[name] for name in found if name in wanted]
     if figures != sorted(figures, reverse=True):
         return Mistake(
@@ -293,7 +320,7 @@ def one_number(rows, wanted, causes):
             f"one row: {wanted}", f"{len(rows)} rows", "the whole table is one row: an aggregate without group by"
         )
     found = numbers(rows[0])
-    cause = next((causes[number] for number in found if number in causes), "it is another number than the rows'")
+    cause = next((causes[number] for number in found if number in causes), OTHER_NUMBER)
     return Mistake(wanted, listed(rows), cause)
 
 
@@ -314,10 +341,10 @@ def right_swords(moment, rows):
         return None
     counts = all(figures and set(figures) == {wanted[name][0]} for name, figures in found.items() if name in wanted)
     causes = [
-        (not found.keys() >= wanted.keys(), "not every sword is there: group by sword_type, without a limit"),
+        (not found.keys() >= wanted.keys(), FEWER_SWORDS),
         (counts, "revenue is the sum of the costs, not a count: sum(sword_cost)"),
     ]
-    return Mistake(as_text(wanted), listed(rows), first(causes, "these are not number and coins of each sword"))
+    return Mistake(as_text(wanted), listed(rows), first(causes, NOT_SWORDS))
 
 
 # of one's own level
@@ -342,13 +369,16 @@ def right_revenue(moment, rows):
     if has(found, wanted):
         return None
     figures = {name: numbers for name, numbers in found.items() if name in wanted}
+    wrong = not has(figures, {name: wanted[name] for name in figures})
     causes = [
-        (has(figures, {name: doubled[name] for name in figures}), "a player with two joins pays twice: join the "
-         "tables on distinct hosts"),
-        (has(figures, {name: bought[name] for name in figures}), "those are purchases, not coins: sum(sword_cost)"),
+        (wrong and has(figures, {name: doubled[name] for name in figures}),
+         "a player with two joins pays twice: join the tables on distinct hosts"),
+        (wrong and has(figures, {name: bought[name] for name in figures}),
+         "those are purchases, not coins: sum(sword_cost)"),
+        (not figures, "no row holds a guild and its coins: look at what is joined (host), and group by guild"),
         (len(figures) < len(wanted), "a guild whose members bought nothing is missing: its revenue is 0 (left join)"),
     ]  # fmt: skip
-    return Mistake(as_text(wanted), listed(rows), first(causes, "these are not the coins of each guild's members"))
+    return Mistake(as_text(wanted), listed(rows), first(causes, NOT_COINS))
 
 
 def test_repeat_buyers_are_found(moments):
@@ -368,7 +398,7 @@ def right_repeat_buyers(moment, rows):
     causes = [
         (len(found) == len(counts), "every buyer is shown: a condition on groups is having count(*) > 1"),
         (more, "a player is shown who has one sword, or none"),
-        (fewer, "players are missing: more than one sword begins with two, and there is no limit"),
+        (fewer, FEWER_BUYERS),
     ]
     expected = f"{one}: {wanted[one]}" if one in wanted else f"no row of {one}, who has {counts[one]} sword"
     return Mistake(
