@@ -189,12 +189,18 @@ def catch_up(number: int) -> int:
     work = working(LABS)
     passed = {result.number for result in store.load(PROGRESS) if result.verdict == PASS}
     bring_up(work)
-    for earlier in all_labs().values():
-        if earlier.number < chosen.number:
-            if earlier.number not in passed:
-                put(earlier, SOLUTIONS / earlier.folder)
-            console.say(f"Lab {earlier.number}")
+    below = needed(chosen)
+    beside = [each for each in all_labs().values() if each.number < chosen.number and each not in below]
+    for earlier in (*below, *beside):
+        console.say(f"Lab {earlier.number}")
+        if earlier.number not in passed:
+            put(earlier, SOLUTIONS / earlier.folder)
+        try:
             work.perform([earlier], lambda line: console.say(f"  {line}"))
+        except LabError as error:
+            if earlier in below:
+                raise
+            console.say(f"  {error}\n  (lab {chosen.number} does not stand on it)")
     card(chosen)
     return 0
 
