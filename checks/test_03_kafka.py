@@ -8,7 +8,6 @@ import re
 import pytest
 
 from swordlab.grading import probes, trouble
-from swordlab.grading.live import administration
 from swordlab.grading.verdict import fail, require, wait_for
 
 PARTITIONS = 2
@@ -44,8 +43,8 @@ def watcher(work, lab, topic, rng, created):
             cause="create_topic.py has not created it",
             next=CREATE,
         )
-    before, read = on_each_partition(topic, rng), committed(topic)
-    others = committed(topic, MEMBERS)
+    before, read = on_each_partition(topic, rng), topic.committed()
+    others = topic.committed(MEMBERS)
     for _ in range(MORE):
         topic.spread([probes.others(rng)[0] for _ in topic.partitions()])
     with work.start(lab, f"{TERMINAL} {WATCH}") as running:
@@ -61,22 +60,11 @@ def on_each_partition(topic, rng):
     return [event["Host"] for event in events]
 
 
-def committed(topic, states=None):
-    """Group -> how far the broker knows that it has read the topic; of all groups, or of those in these states."""
-    with administration() as admin:
-        groups = [group["group_id"] for group in admin.list_groups(states_filter=states)]
-        offsets = admin.list_group_offsets(groups) if groups else {}
-    return {
-        group: {part.partition: at.offset for part, at in parts.items() if part.topic == topic.name}
-        for group, parts in offsets.items()
-    }
-
-
 def remembering(running, topic):
     """The group whose offsets the watcher commits; empty where it reads for itself."""
 
     def its_groups():
-        return {group: read for group, read in committed(topic, MEMBERS).items() if group not in running.others}
+        return {group: read for group, read in topic.committed(MEMBERS).items() if group not in running.others}
 
     def moved():
         return next((group for group, read in its_groups().items() if read != running.read.get(group, {})), "")

@@ -72,7 +72,8 @@ def game(work, lab, topic, rng):
     event."""
     trouble.require_files(work, lab, expected="a program to run")
     require_game(work, lab)
-    if any(f"{route} " not in trouble.log_of(work, "flask") for route in ROUTES.values()):
+    log = trouble.log_of(work, "flask")
+    if any(f"{route} " not in log for route in ROUTES.values()):
         play(topic, rng, host(rng))
     there = sum(topic.end().values()) - sum(topic.beginning().values())
     more = [{"Host": host(rng), "event_type": "default"} for _ in range(ENOUGH - there)]
@@ -91,8 +92,8 @@ class Sent:
 @pytest.fixture(scope="session")
 def sent(work, topic, rng, game):
     """A host that has just joined and purchased, some of it through the game; other lines are of another second."""
-    last = max(LOG_TIME.findall(trouble.log_of(work, "flask")), key=seconds, default="")
-    wait_for(lambda: not last or time.time() >= seconds(last) + 1, PATIENCE)
+    last = [seconds(found) for found in LOG_TIME.findall(trouble.log_of(work, "flask"))[-1:]]
+    wait_for(lambda: all(time.time() >= second + 1 for second in last), PATIENCE)
     name = host(rng)
     before = topic.end()
     played = play(topic, rng, name)

@@ -219,9 +219,10 @@ class Reader:
             return ()
         self._known(check, HEALTHCHECK, f"in healthcheck of {name}")
         words = self._words(check, "test")
-        if isinstance(check["test"], list) and words[:1] not in (("CMD",), ("CMD-SHELL",)):
+        if words[:1] in (("CMD",), ("CMD-SHELL",)):
+            words = words[1:]
+        elif isinstance(check["test"], list):
             raise self._error(check, "test", f"the list that tests {name} must begin with CMD or CMD-SHELL")
-        words = words[1:] if words[:1] in (("CMD",), ("CMD-SHELL",)) else words
         words = tuple(shlex.split(words[0])) if len(words) == 1 else words
         words = words[:-3] if words[-3:] == ("||", "exit", "1") else words
         if words[:2] != ("swordlab", "healthy") or len(words) < 3:

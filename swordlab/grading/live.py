@@ -112,6 +112,15 @@ class Topic:
         found = self._consumer.beginning_offsets(self._partitions())
         return {part.partition: begin for part, begin in found.items()}
 
+    def committed(self, states: Sequence[str] | None = None) -> dict[str, Position]:
+        """Group -> how far the broker knows that it has read the topic; of all groups, or of those in these states."""
+        groups = [group["group_id"] for group in self._admin.list_groups(states_filter=states)]
+        offsets = self._admin.list_group_offsets(groups) if groups else {}
+        return {
+            group: {part.partition: at.offset for part, at in parts.items() if part.topic == self.name}
+            for group, parts in offsets.items()
+        }
+
     def since(self, position: Position) -> list[Message]:
         """What has come since `position` (from the beginning of a partition that is newer than it), until now."""
         return list(self._read(position))
